@@ -1,0 +1,147 @@
+# Builds, installs and tests the extension inqud.
+#
+# make, make install, make installcheck and make clean are PGXS: they need
+# PostgreSQL's server development files and use the installation that
+# PG_CONFIG names.  The targets in SCRIPT_GOALS call scripts that bring along
+# what they need, so they must work before those files are there: nothing of
+# PGXS is read when only they are asked for.
+#
+# The version of the extension stands in inqud.control and nowhere else.
+
+SCRIPT_GOALS = help demo test test-fresh
+
+.PHONY: $(SCRIPT_GOALS)
+.DEFAULT_GOAL := all
+
+EXTENSION = inqud
+MODULE_big = inqud
+PGFILEDESC = "inqud - crypto payments for the orders in PostgreSQL"
+
+INQUD_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" inqud.control)
+
+DATA = $(sort $(wildcard sql/inqud--*.sql))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/client/*.c src/pg/*.c)))
+
+# The install scripts own sql/, so the regression tests live under test/;
+# their expected output is found in the top-level expected/ by every release.
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=.
+
+EXTRA_CLEAN = results output_iso tmp_check tmp_check_iso log \
+	regression.diffs regression.out
+
+ifneq (,$(filter-out $(SCRIPT_GOALS),$(or $(MAKECMDGOALS),all)))
+
+# ---------------------------------------------------------------------------
+# What the build needs, each with a sentence when it is missing
+
+PG_CONFIG ?= pg_config
+PKG_CONFIG ?= pkg-config
+CURL_CONFIG ?= curl-config
+MIN_PG = 15
+MIN_CURL = 7.87.0
+MIN_JSONC = 0.16
+
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifeq (,$(PGXS))
+$(error inqud cannot be built: "$(PG_CONFIG)" was not found or does not run. Install PostgreSQL's server development files (on Debian: postgresql-server-dev-N) or set PG_CONFIG)
+endif
+ifeq (,$(wildcard $(PGXS)))
+$(error inqud cannot be built: "$(PGXS)" is missing. Install PostgreSQL's server development files (on Debian: postgresql-server-dev-N) or set PG_CONFIG)
+endif
+
+PG_MAJOR := $(shell $(PG_CONFIG) --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+ifneq (yes,$(shell test '$(PG_MAJOR)' -ge $(MIN_PG) 2>/dev/null && echo yes))
+$(error inqud needs PostgreSQL $(MIN_PG) or later, but "$(PG_CONFIG)" says "$(shell $(PG_CONFIG) --version)")
+endif
+
+# Cleaning and looking at things must work without the libraries.
+ifneq (,$(filter-out $(SCRIPT_GOALS) clean distclean maintainer-clean uninstall installcheck,$(or $(MAKECMDGOALS),all)))
+
+ifeq (yes,$(shell $(PKG_CONFIG) --exists 'libcurl >= $(MIN_CURL)' 2>/dev/null && echo yes))
+CURL_CPPFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl)
+CURL_LIBS := $(shell $(PKG_CONFIG) --libs libcurl)
+else ifeq (yes,$(shell $(CURL_CONFIG) --checkfor $(MIN_CURL) >/dev/null 2>&1 && echo yes))
+CURL_CPPFLAGS := $(shell $(CURL_CONFIG) --cflags)
+CURL_LIBS := $(shell $(CURL_CONFIG) --libs)
+else
+$(error inqud needs libcurl $(MIN_CURL) or later with its development files (on Debian: libcurl4-openssl-dev), and neither $(PKG_CONFIG) nor $(CURL_CONFIG) finds it)
+endif
+
+ifeq (yes,$(shell $(PKG_CONFIG) --exists 'json-c >= $(MIN_JSONC)' 2>/dev/null && echo yes))
+JSONC_CPPFLAGS := $(shell $(PKG_CONFIG) --cflags json-c)
+JSONC_LIBS := $(shell $(PKG_CONFIG) --libs json-c)
+else
+$(error inqud needs json-c $(MIN_JSONC) or later with its development files (on Debian: libjson-c-dev and pkg-config), and $(PKG_CONFIG) does not find it)
+endif
+
+endif
+
+# ---------------------------------------------------------------------------
+# Flags
+
+# Naming the server's headers as system headers keeps warnings to our code.
+PG_CPPFLAGS = -I$(srcdir)/src -isystem $(includedir_server) \
+	-DINQUD_VERSION='"$(INQUD_VERSION)"' $(CURL_CPPFLAGS) $(JSONC_CPPFLAGS)
+# Callbacks have the parameters that others prescribe, used or not; what an
+# initializer leaves out is zero, and tables rely on it.
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers
+SHLIB_LINK = $(CURL_LIBS) $(JSONC_LIBS)
+
+ifdef WERROR
+PG_CFLAGS += -Werror
+endif
+
+# The server's flags were written for gcc; clang should not stumble over them.
+ifneq (,$(findstring clang,$(CC)))
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
+
+# A server built with LLVM wants bitcode beside the library.  Where that clang
+# is not installed the extension does without.
+PGXS_GLOBAL := $(dir $(PGXS))../Makefile.global
+BITCODE_TOOLS := $(shell sed -n -e 's/^CLANG *= *//p' \
+	-e 's,^LLVM_BINPATH *= *\(.*\),\1/llvm-lto,p' $(PGXS_GLOBAL))
+ifneq ($(words $(BITCODE_TOOLS)),$(words $(foreach t,$(BITCODE_TOOLS),$(shell command -v $(t)))))
+override with_llvm = no
+endif
+
+include $(PGXS)
+
+# The client's functions are nobody else's business in a process that loads
+# many libraries.
+$(filter src/client/%,$(OBJS)): override CFLAGS += -fvisibility=hidden
+
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/client/*.h src/pg/*.h) inqud.control Makefile
+
+endif
+
+# ---------------------------------------------------------------------------
+# Targets that need nothing beforehand
+
+help:
+	@echo 'make                build the extension (PG_CONFIG=…, WERROR=1)'
+	@echo 'make install        install it into the PostgreSQL that PG_CONFIG names'
+	@echo 'make installcheck   regression and isolation tests against a running server'
+	@echo 'make clean          remove what was built'
+	@echo 'make demo           a small shop on a throw-away server, from nothing'
+	@echo 'make test           all tests, from nothing; closes with "N passed, N failed"'
+	@echo '                    PARTS="unit regress"  only these parts, of:'
+	@echo '                      style build unit fuzz emulator regress isolation tap'
+	@echo '                    PROVE_TESTS="test/t/x.pl"  only these TAP tests'
+	@echo '                    PG=15     PostgreSQL release to use'
+	@echo '                    JOBS=2    TAP tests at the same time'
+	@echo '                    KEEP=1    keep the temporary folder'
+	@echo 'make test-fresh     make demo and make test on a fresh Debian in a folder (root)'
+	@echo '                    GOALS="test"  only these; SUITE=bookworm'
+
+demo:
+	@test/run/demo.sh
+
+test:
+	@test/run/test.sh
+
+test-fresh:
+	@test/run/fresh.sh

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+#
+# build.sh - the part "build" of "make test": prints as TAP whether the extension
+# builds without a warning, with gcc and with clang where there is one, whether
+# it installs, and whether "make clean" takes everything away again.
+#
+# For use inside the folder that stage.sh makes, on whose PostgreSQL it installs.
+# It builds in copies of the sources and changes nothing in them.
+
+set -euo pipefail
+
+COPY=$(mktemp -d "${TMPDIR:-/tmp}/build.XXXXXX")
+NUMBER=0
+BAD=0
+
+trap 'rm -rf "$COPY"' EXIT
+
+# Reports one check: a description and the command that decides it.
+check()
+{
+	local what=$1
+	local result=ok
+
+	shift
+	NUMBER=$((NUMBER + 1))
+	if ! "$@" >"$COPY/log" 2>&1; then
+		result='not ok'
+		BAD=1
+	fi
+	printf '%s %d - %s\n' "$result" "$NUMBER" "$what"
+	if [ "$result" != ok ]; then
+		sed 's/^/# /' "$COPY/log"
+	fi
+}
+
+skip()
+{
+	NUMBER=$((NUMBER + 1))
+	printf 'ok %d - %s # SKIP %s\n' "$NUMBER" "$1" "$2"
+}
+
+fresh_copy()
+{
+	rm -rf "${COPY:?}/$1"
+	mkdir "$COPY/$1"
+	tar -c --exclude='*.o' --exclude='*.bc' --exclude='*.so' -f - . | tar -x -C "$COPY/$1" -f -
+}
+
+list()
+{
+	(cd "$1" && find . -type f | sort)
+}
+
+build_in()
+{
+	local where=$COPY/$1
+
+	shift
+	make -s -C "$where" -j"$(nproc)" WERROR=1 "$@"
+}
+
+cleans_up()
+{
+	make -C "$COPY/gcc" clean
+	list "$COPY/gcc" >"$COPY/after"
+	diff "$COPY/before" "$COPY/after"
+}
+
+find_clang()
+{
+	local makefile tool
+
+	makefile=$(dirname "$("$PG_CONFIG" --pgxs)")/../Makefile.global
+	for tool in clang $(sed -n 's/^CLANG *= *//p' "$makefile"); do
+		if command -v "$tool"; then
+			return 0
+		fi
+	done
+	return 1
+}
+
+main()
+{
+	local clang
+
+	fresh_copy gcc
+	list "$COPY/gcc" >"$COPY/before"
+	check 'gcc compiles everything without a warning' build_in gcc CC=gcc
+	check 'make install installs it' build_in gcc CC=gcc install
+	check 'make clean takes away what was built' cleans_up
+	if clang=$(find_clang); then
+		fresh_copy clang
+		check 'clang compiles everything without a warning' \
+			build_in clang CC="$clang" with_llvm=no
+	else
+		skip 'clang compiles everything without a warning' 'there is no clang'
+	fi
+	printf '1..%d\n' "$NUMBER"
+	return "$BAD"
+}
+
+main

@@ -1,0 +1,318 @@
+# shellcheck shell=bash
+#
+# lib.sh - what the scripts in this folder share: the temporary folder with a
+# copy of the sources, a private PostgreSQL tree in it, and running things in
+# there as an unprivileged user.
+#
+# Sourced, never run.  It must not write anywhere outside the folder it makes,
+# and everything it starts or makes is gone when the script that sourced it
+# ends, however that happens.
+#
+# After stage_open and the functions following it these are set:
+#   STAGE       the temporary folder
+#   STAGE_SRC   the copy of the sources
+#   STAGE_PG    the private PostgreSQL tree's bin folder
+#   PG_RELEASE  the major version in use
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+OLDEST_PG=15
+NEWEST_PG=18
+PG_HOME=/usr/lib/postgresql
+
+STAGE=
+STAGE_SRC=
+STAGE_PG=
+STAGE_USER=
+STAGE_CHILD=
+PG_RELEASE=
+
+say()
+{
+	printf '%s\n' "$*"
+}
+
+fail()
+{
+	printf '%s\n' "$*" >&2
+	exit 1
+}
+
+# ---------------------------------------------------------------------------
+# Which PostgreSQL
+
+has_server()
+{
+	[ -x "$PG_HOME/$1/bin/postgres" ]
+}
+
+has_server_dev()
+{
+	[ -e "$PG_HOME/$1/lib/pgxs/src/makefiles/pgxs.mk" ]
+}
+
+# Sets PG_RELEASE to what the user asked for (PG), or the newest one that can
+# be built for at once, or the newest server; fails when there is none.
+find_release()
+{
+	local n
+
+	if [ -n "${PG:-}" ]; then
+		if ! [ "$PG" -ge $OLDEST_PG ] 2>/dev/null || [ "$PG" -gt $NEWEST_PG ]; then
+			fail "PG=$PG is not one of the supported PostgreSQL releases, $OLDEST_PG to $NEWEST_PG."
+		fi
+		PG_RELEASE=$PG
+		return 0
+	fi
+	for ((n = NEWEST_PG; n >= OLDEST_PG; n--)); do
+		if has_server "$n" && has_server_dev "$n"; then
+			PG_RELEASE=$n
+			return 0
+		fi
+	done
+	for ((n = NEWEST_PG; n >= OLDEST_PG; n--)); do
+		if has_server "$n"; then
+			PG_RELEASE=$n
+			return 0
+		fi
+	done
+	return 1
+}
+
+# ---------------------------------------------------------------------------
+# The folder
+
+stage_open()
+{
+	find_release || fail "No PostgreSQL server from $OLDEST_PG to $NEWEST_PG is installed."
+	stage_pick_user
+	trap stage_close EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	STAGE=$(mktemp -d "${TMPDIR:-/tmp}/inqud.XXXXXX")
+	STAGE=$(cd "$STAGE" && pwd -P)
+	chmod 0755 "$STAGE"
+	STAGE_SRC=$STAGE/src
+	STAGE_PG=$STAGE/pg/lib/postgresql/$PG_RELEASE/bin
+	mkdir "$STAGE_SRC" "$STAGE/home" "$STAGE/tmp" "$STAGE/log"
+	stage_copy_sources
+	stage_copy_postgres
+	if [ -n "$STAGE_USER" ]; then
+		chown -hR "$STAGE_USER" "$STAGE_SRC" "$STAGE/home" "$STAGE/tmp" "$STAGE/pg"
+		as_user true 2>/dev/null ||
+			fail "The user $STAGE_USER cannot reach $STAGE. Set TMPDIR to a folder everyone may enter."
+	fi
+}
+
+# PostgreSQL refuses to run as root, so root lends the work to postgres.
+stage_pick_user()
+{
+	[ "$(id -u)" = 0 ] || return 0
+	id postgres >/dev/null 2>&1 ||
+		fail "Run as root, this needs the system user postgres, and there is none."
+	STAGE_USER=postgres
+}
+
+# The files git knows or would take, or all of them where there is no git: an
+# unprivileged user gets to see a checkout that only root can read.
+stage_copy_sources()
+{
+	local list=$STAGE/files
+
+	if ! git -c safe.directory='*' -C "$ROOT" ls-files -z -co --exclude-standard \
+		>"$list" 2>/dev/null; then
+		(cd "$ROOT" && find . -name .git -prune -o \( -type f -o -type l \) -print0) >"$list"
+	fi
+	(
+		cd "$ROOT" || exit
+		while IFS= read -r -d '' file; do
+			if [ -e "$file" ] || [ -L "$file" ]; then
+				printf '%s\0' "$file"
+			fi
+		done <"$list" | tar -c --null --no-recursion -T - -f -
+	) | tar -x --no-same-owner -C "$STAGE_SRC" -f -
+	rm "$list"
+}
+
+# PostgreSQL's programs find their libraries and files relative to where they
+# lie, so a copy of the programs beside links to all the rest is an
+# installation of its own, into which "make install" can write.
+stage_copy_postgres()
+{
+	local n=$PG_RELEASE
+	local home=$PG_HOME/$n
+	local share=/usr/share/postgresql/$n
+	local to=$STAGE/pg/lib/postgresql/$n
+
+	has_server "$n" || fail "The server of PostgreSQL $n is not installed."
+	has_server_dev "$n" || fail "The server development files of PostgreSQL $n are not installed."
+	mkdir -p "$STAGE_PG" "$to/lib/bitcode" "$STAGE/pg/share/postgresql/$n/extension"
+	cp -p "$home/bin/"* "$STAGE_PG"
+	link_all "$home/lib" "$to/lib"
+	link_all "$home/lib/bitcode" "$to/lib/bitcode"
+	link_all "$share" "$STAGE/pg/share/postgresql/$n"
+	link_all "$share/extension" "$STAGE/pg/share/postgresql/$n/extension"
+	ln -s /usr/include "$STAGE/pg/include"
+}
+
+# Links what one folder holds into another, except what is there already and
+# an inqud that someone installed.
+link_all()
+{
+	local entry name
+
+	for entry in "$1"/*; do
+		name=${entry##*/}
+		case $name in
+			inqud | inqud.* | inqud--*) continue ;;
+		esac
+		if [ -e "$entry" ] && ! [ -e "$2/$name" ]; then
+			ln -s "$entry" "$2/$name"
+		fi
+	done
+}
+
+stage_close()
+{
+	local status=$?
+
+	trap '' HUP INT TERM
+	trap - EXIT
+	if [ -n "$STAGE" ]; then
+		if [ -n "$STAGE_CHILD" ]; then
+			kill "$STAGE_CHILD" 2>/dev/null || true
+		fi
+		stage_sweep 0 || true
+		if [ -n "${KEEP:-}" ]; then
+			say "The temporary folder is kept: $STAGE" >&2
+		else
+			rm -rf "$STAGE"
+		fi
+	fi
+	exit "$status"
+}
+
+# ---------------------------------------------------------------------------
+# Running things in the folder
+
+# Runs a command in the copy of the sources as the unprivileged user, with an
+# environment of its own: nothing of the caller's PG… variables gets in.
+as_user()
+{
+	local pgxs=$PG_HOME/$PG_RELEASE/lib/pgxs/src
+	local -a how=()
+	local -a pass=()
+	local name
+
+	for name in $(compgen -e); do
+		case $name in
+			INQUD_STAGE) ;;
+			INQUD_* | PG_TEST_* | TERM | NO_COLOR | COPT)
+				pass+=("$name=${!name}") ;;
+		esac
+	done
+	if [ -n "$STAGE_USER" ]; then
+		how=(setpriv --reuid "$STAGE_USER" --regid "$(id -g "$STAGE_USER")" --init-groups)
+	fi
+	env -i -C "$STAGE_SRC" --default-signal=HUP,INT,QUIT,PIPE,TERM \
+		"${pass[@]}" \
+		INQUD_STAGE="$STAGE" \
+		PATH="$STAGE_PG:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
+		HOME="$STAGE/home" \
+		TMPDIR="$STAGE/tmp" \
+		USER="${STAGE_USER:-$(id -un)}" \
+		LOGNAME="${STAGE_USER:-$(id -un)}" \
+		LANG=C.UTF-8 \
+		PYTHONDONTWRITEBYTECODE=1 \
+		PG_CONFIG="$STAGE_PG/pg_config" \
+		PG_REGRESS="$pgxs/test/regress/pg_regress" \
+		PERL5LIB="$pgxs/test/perl:$STAGE_SRC/test/emulator/lib:$STAGE_SRC/test/t/lib" \
+		"${how[@]}" "$@" </dev/null
+}
+
+# Runs a command as as_user does, in the background and awaited, so that a
+# signal to the script is obeyed at once; its output goes to a file and, with
+# SHOW set, is shown while it comes.
+stage_run()
+{
+	local log=$1
+	local status=0
+	local shower=
+
+	shift
+	: >"$log"
+	as_user "$@" >"$log" 2>&1 &
+	STAGE_CHILD=$!
+	if [ -n "${SHOW:-}" ]; then
+		tail -n +1 -s 0.2 -f --pid="$STAGE_CHILD" "$log" &
+		shower=$!
+	fi
+	wait "$STAGE_CHILD" || status=$?
+	STAGE_CHILD=
+	if [ -n "$shower" ]; then
+		wait "$shower" || true
+	fi
+	return "$status"
+}
+
+# Builds the extension and installs it into the private tree.
+stage_build()
+{
+	stage_run "$STAGE/log/build" sh -c "make -s -j$(nproc) WERROR=1 && make -s install WERROR=1"
+}
+
+# ---------------------------------------------------------------------------
+# Nothing is left behind
+
+# Prints the processes that belong to the folder: a program, a current folder
+# or a mark in the environment tells.
+stage_processes()
+{
+	local proc pid exe cwd
+
+	for proc in /proc/[0-9]*; do
+		pid=${proc#/proc/}
+		exe=$(readlink "$proc/exe" 2>/dev/null) || exe=
+		cwd=$(readlink "$proc/cwd" 2>/dev/null) || cwd=
+		if [[ $exe == "$STAGE"/* || $cwd == "$STAGE"/* ]] ||
+			grep -qzFx "INQUD_STAGE=$STAGE" "$proc/environ" 2>/dev/null; then
+			[ "$pid" = $$ ] || printf '%s\n' "$pid"
+		fi
+	done
+}
+
+stage_gone_within()
+{
+	local tenths=$1
+
+	while [ -n "$(stage_processes)" ]; do
+		((tenths-- > 0)) || return 1
+		sleep 0.1
+	done
+}
+
+stage_signal()
+{
+	local pid
+
+	for pid in $(stage_processes); do
+		if [ "$1" = stop ] && [ "$(readlink "/proc/$pid/exe")" = "$STAGE_PG/postgres" ]; then
+			kill -QUIT "$pid" 2>/dev/null || true
+		elif [ "$1" = stop ]; then
+			kill -TERM "$pid" 2>/dev/null || true
+		else
+			kill -KILL "$pid" 2>/dev/null || true
+		fi
+	done
+}
+
+# Ends whatever is left.  False when there was something that did not go by
+# itself within so many tenths of a second.
+stage_sweep()
+{
+	stage_gone_within "$1" && return 0
+	stage_signal stop
+	stage_gone_within 100 || stage_signal kill
+	stage_gone_within 50 || true
+	return 1
+}

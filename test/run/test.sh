@@ -1,0 +1,285 @@
+#!/usr/bin/env bash
+#
+# test.sh - "make test": runs all tests in a temporary folder, as an unprivileged
+# user when called by root, and closes with the one line
+#
+#   N passed, N failed            (", N skipped" when some were)
+#
+# It fails when anything failed or nothing ran.  A part that crashes, exceeds
+# its time or prints no test counts as failed; a part that leaves a process
+# behind does so, too.
+#
+# It must not need a network beyond the package mirror, must not touch the
+# installed PostgreSQL or any running server, and must leave nothing behind.
+#
+# Environment: PARTS, PROVE_TESTS, REGRESS_TESTS, ISOLATION_TESTS, PG, JOBS,
+# FUZZ_SECONDS, KEEP; see "make help".
+
+set -euo pipefail
+# shellcheck source=test/run/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+ALL_PARTS="style build unit fuzz emulator regress isolation tap"
+PARTS=${PARTS:-$ALL_PARTS}
+JOBS=${JOBS:-1}
+FUZZ_SECONDS=${FUZZ_SECONDS:-5}
+
+PASSED=0
+FAILED=0
+SKIPPED=0
+SUMMARY=()
+BUILT=
+
+# ---------------------------------------------------------------------------
+# Counting
+
+count()
+{
+	PASSED=$((PASSED + $1))
+	FAILED=$((FAILED + $2))
+	SKIPPED=$((SKIPPED + $3))
+	SUMMARY+=("$(printf '%-10s %5d passed %5d failed %5d skipped   %s' "$PART" "$1" "$2" "$3" "${4:-}")")
+}
+
+# Runs a command of a part with a limit in seconds, showing its output.
+limited()
+{
+	local limit=$1
+	local status=0
+
+	shift
+	SHOW=1 stage_run "$STAGE/log/$PART" timeout -k 30 "$limit" "$@" || status=$?
+	if [ "$status" = 124 ] || [ "$status" = 137 ]; then
+		say "The part $PART did not end within $limit seconds."
+	fi
+	return "$status"
+}
+
+# Runs commands that print TAP.
+tap_part()
+{
+	local limit=$1
+	local counts=$STAGE/tmp/counts
+	local passed=0 failed=0 skipped=0
+	local status=0
+
+	shift
+	rm -f "$counts"
+	limited "$limit" perl test/run/tap.pl --counts "$counts" "$@" || status=$?
+	if ! [ -s "$counts" ]; then
+		count 0 1 0 "ended without a result"
+		return
+	fi
+	read -r passed failed skipped <"$counts"
+	if [ "$status" != 0 ] && [ "$failed" = 0 ]; then
+		failed=1
+	fi
+	count "$passed" "$failed" "$skipped"
+}
+
+# Counts the lines in which pg_regress reports tests, in the format of
+# PostgreSQL 15 or the TAP of later ones.
+regress_lines()
+{
+	case $1 in
+		passed) grep -cE '^(test| {4}) .* \.\.\. ok +[0-9]+ ms|^ok [0-9]+ ' "$2" || true ;;
+		failed) grep -cE '^(test| {4}) .* \.\.\. FAILED|^not ok [0-9]+ ' "$2" || true ;;
+	esac
+}
+
+# Runs regression or isolation tests by "make installcheck".
+regress_part()
+{
+	local limit=$1 variable=$2 other=$3 names=$4 conf=$5
+	local expected passed failed
+	local status=0
+
+	expected=$(wc -w <<<"$names")
+	if [ "$expected" = 0 ]; then
+		count 0 1 0 "no tests found"
+		return
+	fi
+	limited "$limit" env SERVER_CONF="$conf" test/run/server.sh \
+		make -s installcheck "$variable=$names" "$other=" || status=$?
+	passed=$(regress_lines passed "$STAGE/log/$PART")
+	failed=$(regress_lines failed "$STAGE/log/$PART")
+	if [ $((passed + failed)) -lt "$expected" ]; then
+		failed=$((expected - passed))
+	fi
+	if [ "$status" != 0 ] && [ "$failed" = 0 ]; then
+		failed=1
+	fi
+	count "$passed" "$failed" 0
+	show_differences "$STAGE_SRC/regression.diffs"
+}
+
+show_differences()
+{
+	if [ -s "$1" ]; then
+		say "The differences:"
+		cat "$1"
+		rm "$1"
+	fi
+}
+
+# The names of the tests whose files match, without folder and ending.
+test_names()
+{
+	local file
+
+	for file in "$STAGE_SRC/$1"/*"$2"; do
+		if [ -e "$file" ]; then
+			basename "$file" "$2"
+		fi
+	done | sort | tr '\n' ' '
+}
+
+# ---------------------------------------------------------------------------
+# The parts
+
+part_style()
+{
+	tap_part 300 --prefix perl test/style/layers.pl test/style/text.pl \
+		test/style/sql.pl test/style/shell.pl
+}
+
+# The build in the folder is the one that every later part uses, so it comes
+# first; the second compiler and "make clean" work on a copy.
+part_build()
+{
+	tap_part 900 test/run/build.sh
+}
+
+part_unit()
+{
+	tap_part 900 "make -s -C test/unit check"
+}
+
+part_fuzz()
+{
+	tap_part 900 "make -s -C test/fuzz check SECONDS_EACH=$FUZZ_SECONDS"
+}
+
+part_emulator()
+{
+	tap_part 600 "python3 test/emulator/selftest.py"
+}
+
+part_regress()
+{
+	regress_part 900 REGRESS ISOLATION \
+		"${REGRESS_TESTS:-$(test_names test/sql .sql)}" test/sql/server.conf
+}
+
+part_isolation()
+{
+	regress_part 1200 ISOLATION REGRESS \
+		"${ISOLATION_TESTS:-$(test_names test/specs .spec)}" test/specs/server.conf
+}
+
+# The surroundings are those that PGXS gives to TAP tests.
+part_tap()
+{
+	local -a tests=()
+	local dir=$STAGE/tap
+	local name
+
+	mkdir -p "$dir/tmp_check/log"
+	if [ -n "$STAGE_USER" ]; then
+		chown -R "$STAGE_USER" "$dir"
+	fi
+	if [ -n "${PROVE_TESTS:-}" ]; then
+		read -r -a tests <<<"$PROVE_TESTS"
+	else
+		for name in $(test_names test/t .pl); do
+			tests+=("test/t/$name.pl")
+		done
+	fi
+	if [ ${#tests[@]} = 0 ]; then
+		count 0 1 0 "no tests found"
+		return
+	fi
+	tap_part 3600 --failures "$STAGE/tmp/failures" --jobs "$JOBS" \
+		--prefix "TESTDIR=$dir TESTDATADIR=$dir/tmp_check TESTLOGDIR=$dir/tmp_check/log \
+			top_builddir=$dir PGPORT=65432 perl -I ." "${tests[@]}"
+	show_tap_logs "$dir/tmp_check/log"
+}
+
+# What each failed TAP test and its servers logged, the end of it.
+show_tap_logs()
+{
+	local dir=$1
+	local test file name
+
+	[ -e "$STAGE/tmp/failures" ] || return 0
+	while read -r test; do
+		name=$(basename "$test" .pl)
+		for file in "$dir/regress_log_$name" "$dir/$name"_*.log; do
+			if [ -s "$file" ]; then
+				printf '\n-- the last lines of %s\n' "${file##*/}"
+				tail -n 60 "$file"
+			fi
+		done
+	done <"$STAGE/tmp/failures"
+}
+
+needs_build()
+{
+	case $1 in
+		regress | isolation | tap) return 0 ;;
+		*) return 1 ;;
+	esac
+}
+
+ensure_built()
+{
+	if [ -z "$BUILT" ]; then
+		BUILT=yes
+		if ! stage_build; then
+			BUILT=failed
+			cat "$STAGE/log/build"
+		fi
+	fi
+	[ "$BUILT" = yes ]
+}
+
+run_part()
+{
+	PART=$1
+	printf '\n== %s\n' "$PART"
+	if needs_build "$PART" && ! ensure_built; then
+		count 0 1 0 "not run: the build failed"
+		return
+	fi
+	"part_$PART"
+	if ! stage_sweep 50; then
+		say "The part $PART left processes behind; they were ended."
+		count 0 1 0 "left processes behind"
+	fi
+}
+
+main()
+{
+	local part
+
+	for part in $PARTS; do
+		case " $ALL_PARTS " in
+			*" $part "*) ;;
+			*) fail "There is no part \"$part\"; the parts are: $ALL_PARTS." ;;
+		esac
+	done
+	"$ROOT/test/run/packages.sh"
+	stage_open
+	say "Testing inqud with PostgreSQL $PG_RELEASE."
+	for part in $PARTS; do
+		run_part "$part"
+	done
+	printf '\n'
+	printf '%s\n' "${SUMMARY[@]}"
+	printf '\n%d passed, %d failed' "$PASSED" "$FAILED"
+	[ "$SKIPPED" = 0 ] || printf ', %d skipped' "$SKIPPED"
+	printf '\n'
+	[ "$FAILED" = 0 ] && [ "$PASSED" -gt 0 ]
+}
+
+main </dev/null

@@ -1,0 +1,102 @@
+#!/usr/bin/perl
+#
+# layers.pl - the layers of src/ look down only: the client knows nothing of
+# PostgreSQL, PostgreSQL's side knows the client by its one header, and what is
+# dangerous or foreign has one place each.
+#
+# Looks at the text of the sources; it must not need a compiler.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use Sources qw(files code lines report);
+use Test::More;
+
+my @client = files(qr/\.[ch]$/, 'src/client');
+my @pg = files(qr/\.[ch]$/, 'src/pg');
+
+# Libraries of others, and how many files may know each.
+my %one_place = (curl => qr{^curl/}, 'json-c' => qr{^(?:json-c/|json\.h$)});
+
+ok(@client > 0, 'there are client sources');
+ok(@pg > 0, 'there are sources of the PostgreSQL side');
+
+report('the client includes its own headers and the system\'s only',
+	map { own_includes($_) } @client);
+report('the client calls nothing of PostgreSQL',
+	map { matches($_, qr/\b(?:ereport|elog|errmsg|palloc0?|pfree|pstrdup|psprintf|SPI_\w+|CHECK_FOR_INTERRUPTS|PG_TRY)\b/) } @client);
+report('the client prints nothing and never ends the process',
+	map { matches($_, qr/\b(?:printf|fprintf|vprintf|vfprintf|puts|perror|exit|_exit|abort)\s*\(/) } @client);
+foreach my $library (sort keys %one_place)
+{
+	my @knowing = grep { grep { $_ =~ $one_place{$library} } included($_) } @client;
+
+	ok(@knowing <= 1, "$library is known to one file") or diag("  @knowing");
+	report("the PostgreSQL side does not include $library",
+		grep { grep { $_ =~ $one_place{$library} } included($_) } @pg);
+}
+report('the PostgreSQL side includes no header of the client but inqud_client.h',
+	map { client_includes($_) } @pg);
+report('ERRCODE_INQUD_ codes are raised in src/pg/errors.c only',
+	map { matches($_, qr/^(?!\s*#\s*define\b).*\bERRCODE_INQUD_/) }
+	  grep { $_ ne 'src/pg/errors.c' } @pg);
+report('exec, fork, system and popen are not used',
+	map { matches($_, qr/\b(?:system|popen|fork|exec[lv]p?e?)\s*\(/) } @client, @pg);
+
+done_testing();
+
+# The names that a file includes, without quotes or brackets.
+sub included
+{
+	my ($file) = @_;
+
+	return map { /^\s*#\s*include\s*[<"]([^>"]+)[>"]/ ? $1 : () } lines($file);
+}
+
+# Includes of the client that lead out of it: a quoted name that is no file
+# there, or PostgreSQL's headers however they are spelt.
+sub own_includes
+{
+	my ($file) = @_;
+	my @broken;
+
+	foreach my $line (lines($file))
+	{
+		next unless $line =~ /^\s*#\s*include\s*([<"])([^>"]+)/;
+		my ($kind, $name) = ($1, $2);
+		(my $base = $name) =~ s{^client/}{};
+
+		push @broken, "$file: $name"
+		  if ($kind eq '"' && !-e "src/client/$base")
+		  || $name =~ m{^(?:postgres|fmgr|pg_config|libpq|server/|postgresql/)};
+	}
+	return @broken;
+}
+
+sub client_includes
+{
+	my ($file) = @_;
+
+	return map { "$file: $_" }
+	  grep { m{client/} && !m{(?:^|/)inqud_client\.h$} || (-e "src/client/$_" && !-e "src/pg/$_" && $_ ne 'inqud_client.h') }
+	  included($file);
+}
+
+sub matches
+{
+	my ($file, $pattern) = @_;
+	my @lines = code($file);
+
+	return map { $lines[$_] =~ $pattern ? "$file:" . ($_ + 1) . ': ' . trimmed($lines[$_]) : () }
+	  0 .. $#lines;
+}
+
+sub trimmed
+{
+	my ($line) = @_;
+
+	$line =~ s/^\s+|\s+$//g;
+	return $line;
+}
