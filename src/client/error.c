@@ -1,0 +1,399 @@
+/*-------------------------------------------------------------------------
+ *
+ * error.c
+ *		What a response means: its outcome, and its words for people
+ *		(C sections 9 and 10), and reading webhooks.
+ *
+ * Judging must never fail: whatever the bytes are, there is an outcome.  The
+ * texts handed out are cleaned and cut; a raw body never becomes a message.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client_internal.h"
+
+#ifdef POSTGRES_H
+#error "src/client must not include postgres.h"
+#endif
+
+#define MAX_MESSAGE 500
+#define MAX_CODE 100
+
+struct InqudReply
+{
+	InqudOutcome outcome;
+	InqudJson  *json;
+	InqudCheckout checkout;
+	InqudLost	lost;
+	uint64_t	hash;
+	char	   *text;			/* the body, if it can be stored */
+	size_t		text_len;
+	char		message[MAX_MESSAGE + 1];
+	char		code[MAX_CODE + 1];
+};
+
+const char *
+inqud_outcome_name(InqudOutcome outcome)
+{
+	switch (outcome)
+	{
+		case INQUD_OK:
+			return "ok";
+		case INQUD_REFUSED:
+			return "refused";
+		case INQUD_AUTH:
+			return "auth";
+		case INQUD_ROUTE:
+			return "route";
+		case INQUD_NOT_FOUND:
+			return "not_found";
+		case INQUD_THROTTLED:
+			return "throttled";
+		case INQUD_UNREACHABLE:
+			return "unreachable";
+		case INQUD_UNKNOWN:
+			return "unknown";
+		case INQUD_BAD_REPLY:
+			return "bad_reply";
+	}
+	return "unknown";
+}
+
+static void
+set_message(InqudReply *reply, const char *text)
+{
+	inqud_text_clean(reply->message, sizeof(reply->message), text, strlen(text));
+}
+
+/* ---------------------------------------------------------------------
+ * Replies that are no success
+ * ---------------------------------------------------------------------
+ */
+
+/* The outcome of a status that is not 2xx. */
+static InqudOutcome
+outcome_of_status(int status, bool creating, bool is_json)
+{
+	if (status == 401 || status == 403)
+		return INQUD_AUTH;
+	if (status == 404)
+		return !creating && is_json ? INQUD_NOT_FOUND : INQUD_ROUTE;
+	if (status == 405 || (status >= 300 && status < 400))
+		return INQUD_ROUTE;
+	if (status == 408 || status == 429)
+		return INQUD_THROTTLED;
+	if (status >= 400 && status < 500)
+		return INQUD_REFUSED;
+	return INQUD_UNKNOWN;
+}
+
+/* Inqud's own words and code, where the body has them. */
+static void
+read_error(InqudReply *reply)
+{
+	static const char *const messages[] = {"message", "error", "errorMessage",
+	"detail", "title"};
+	const char *text = NULL;
+	size_t		i;
+
+	if (reply->json == NULL)
+		return;
+	for (i = 0; text == NULL && i < sizeof(messages) / sizeof(messages[0]); i++)
+		text = inqud_json_text(reply->json, messages[i], false);
+	if (text != NULL)
+		set_message(reply, text);
+	text = inqud_json_text(reply->json, "code", true);
+	if (text == NULL)
+		text = inqud_json_text(reply->json, "errorCode", true);
+	if (text != NULL)
+		inqud_text_clean(reply->code, sizeof(reply->code), text, strlen(text));
+}
+
+/* Our words, where Inqud had none. */
+static void
+explain_status(InqudReply *reply, int status)
+{
+	const char *more = "";
+	char		text[120];
+
+	if (reply->message[0] != '\0')
+		return;
+	if (status >= 300 && status < 400)
+		more = ", and redirects are not followed";
+	else if (status == 404 && reply->outcome == INQUD_ROUTE)
+		more = " without a JSON reply: the path is probably wrong";
+	if (status == 404 && reply->json != NULL)
+		more = "";
+	snprintf(text, sizeof(text), "HTTP status %d%s", status, more);
+	set_message(reply, text);
+}
+
+static void
+judge_failure(InqudReply *reply, int status, bool creating)
+{
+	reply->outcome = outcome_of_status(status, creating, reply->json != NULL);
+	read_error(reply);
+	explain_status(reply, status);
+}
+
+/* ---------------------------------------------------------------------
+ * Success, or what looks like it
+ * ---------------------------------------------------------------------
+ */
+
+/* Why a 2xx cannot be used; NULL if it can. */
+static const char *
+find_fault(InqudReply *reply, const char *checkout_id)
+{
+	const char *missing;
+
+	if (reply->json == NULL)
+		return "the reply is not JSON";
+	if (!inqud_json_is_object(reply->json))
+		return "the reply is not a JSON object";
+	missing = inqud_checkout_read(reply->json, &reply->checkout, &reply->lost);
+	if (missing != NULL && strcmp(missing, "id") == 0)
+		return "the reply has no usable \"id\"";
+	if (missing != NULL)
+		return "the reply has no usable \"status\"";
+	if (checkout_id != NULL && strcmp(checkout_id, reply->checkout.id) != 0)
+		return "the reply is about another checkout";
+	return NULL;
+}
+
+/* Keep the body, if it can be stored.  False when out of memory. */
+static bool
+keep_text(InqudReply *reply, const InqudResponse *response)
+{
+	if (!inqud_json_storable(reply->json))
+		return true;
+	reply->text = malloc(response->body_len + 1);
+	if (reply->text == NULL)
+		return false;
+	memcpy(reply->text, response->body, response->body_len);
+	reply->text[response->body_len] = '\0';
+	reply->text_len = response->body_len;
+	return true;
+}
+
+static bool
+judge_success(InqudReply *reply, const InqudResponse *response, bool creating,
+			  const char *checkout_id)
+{
+	const char *fault = find_fault(reply, checkout_id);
+
+	if (fault != NULL)
+	{
+		reply->outcome = creating ? INQUD_UNKNOWN : INQUD_BAD_REPLY;
+		set_message(reply, fault);
+		return true;
+	}
+	reply->outcome = INQUD_OK;
+	reply->hash = inqud_checkout_hash(&reply->checkout);
+	return keep_text(reply, response);
+}
+
+/* ---------------------------------------------------------------------
+ * Everything
+ * ---------------------------------------------------------------------
+ */
+
+/* No whole reply came.  A status that did come is still good for judging. */
+static void
+judge_broken(InqudReply *reply, const InqudResponse *response, bool creating)
+{
+	bool		success = response->http_status < 300;
+
+	if (response->progress == INQUD_TOO_LARGE && !success)
+	{
+		judge_failure(reply, response->http_status, creating);
+		return;
+	}
+	if (response->progress == INQUD_TOO_LARGE)
+	{
+		reply->outcome = creating ? INQUD_UNKNOWN : INQUD_BAD_REPLY;
+		set_message(reply, "the reply is larger than max_reply_size");
+		return;
+	}
+	reply->outcome = response->progress == INQUD_NOT_SENT ?
+		INQUD_UNREACHABLE : INQUD_UNKNOWN;
+	set_message(reply, response->error != NULL && response->error[0] != '\0' ?
+				response->error : "no answer");
+}
+
+/* False when out of memory. */
+static bool
+judge(InqudReply *reply, const InqudResponse *response, bool creating,
+	  const char *checkout_id)
+{
+	bool		no_memory;
+
+	if (response->progress != INQUD_DONE)
+	{
+		judge_broken(reply, response, creating);
+		return true;
+	}
+	reply->json = inqud_json_read(response->body, response->body_len,
+								  &no_memory);
+	if (no_memory)
+		return false;
+	if (response->http_status >= 200 && response->http_status < 300)
+		return judge_success(reply, response, creating, checkout_id);
+	judge_failure(reply, response->http_status, creating);
+	return true;
+}
+
+InqudReply *
+inqud_reply_read(const InqudResponse *response, bool creating,
+				 const char *checkout_id)
+{
+	InqudReply *reply = calloc(1, sizeof(*reply));
+
+	if (reply == NULL)
+		return NULL;
+	if (!judge(reply, response, creating, checkout_id))
+	{
+		inqud_reply_free(reply);
+		return NULL;
+	}
+	return reply;
+}
+
+void
+inqud_reply_free(InqudReply *reply)
+{
+	if (reply == NULL)
+		return;
+	inqud_json_free(reply->json);
+	free(reply->text);
+	free(reply);
+}
+
+InqudOutcome
+inqud_reply_outcome(const InqudReply *reply)
+{
+	return reply->outcome;
+}
+
+const char *
+inqud_reply_message(const InqudReply *reply)
+{
+	return reply->message;
+}
+
+const char *
+inqud_reply_code(const InqudReply *reply)
+{
+	return reply->code;
+}
+
+const InqudCheckout *
+inqud_reply_checkout(const InqudReply *reply)
+{
+	return reply->outcome == INQUD_OK ? &reply->checkout : NULL;
+}
+
+const char *
+inqud_reply_json(const InqudReply *reply, size_t *len)
+{
+	*len = reply->text_len;
+	return reply->text;
+}
+
+uint64_t
+inqud_reply_hash(const InqudReply *reply)
+{
+	return reply->outcome == INQUD_OK ? reply->hash : 1;
+}
+
+/* Overwrite every "secret" in "text" with asterisks. */
+static void
+hide(char *text, const char *secret)
+{
+	size_t		len = strlen(secret);
+	char	   *p;
+
+	for (p = strstr(text, secret); p != NULL; p = strstr(p + len, secret))
+		memset(p, '*', len);
+}
+
+void
+inqud_reply_hide(InqudReply *reply, const char *secret)
+{
+	if (secret == NULL || *secret == '\0')
+		return;
+	hide(reply->message, secret);
+	hide(reply->code, secret);
+}
+
+/* ---------------------------------------------------------------------
+ * Webhooks
+ * ---------------------------------------------------------------------
+ */
+
+typedef struct WebhookFields
+{
+	const char *id;
+	const char *status;
+	const char *checkout_id;
+	const char *order_id;
+} WebhookFields;
+
+#define WEBHOOK_TARGET(member) offsetof(WebhookFields, member)
+
+static const InqudField webhook_fields[] =
+{
+	{NULL, "id", INQUD_FIELD_TOKEN, true, 200, WEBHOOK_TARGET(id)},
+	{NULL, "status", INQUD_FIELD_TEXT, false, 100, WEBHOOK_TARGET(status)},
+	{NULL, "checkoutId", INQUD_FIELD_TOKEN, false, 200, WEBHOOK_TARGET(checkout_id)},
+	{NULL, "clientOrderId", INQUD_FIELD_TEXT, false, 1000, WEBHOOK_TARGET(order_id)}
+};
+
+/* A malloc'ed copy, NULL of NULL.  False when out of memory. */
+static bool
+copy_text(const char *text, char **copy)
+{
+	*copy = NULL;
+	if (text == NULL)
+		return true;
+	*copy = strdup(text);
+	return *copy != NULL;
+}
+
+bool
+inqud_webhook_read(const char *body, size_t len, InqudWebhook *out)
+{
+	WebhookFields found = {NULL, NULL, NULL, NULL};
+	InqudLost	lost = {{0}, 0};
+	InqudJson  *json;
+	bool		no_memory;
+	bool		ok;
+
+	memset(out, 0, sizeof(*out));
+	json = inqud_json_read(body, len, &no_memory);
+	if (json == NULL)
+		return false;
+	ok = inqud_json_is_object(json) &&
+		inqud_json_fields(json, webhook_fields, 4, &found, &lost) == NULL;
+	ok = ok && copy_text(found.id, &out->id) &&
+		copy_text(found.status, &out->status) &&
+		copy_text(found.checkout_id, &out->checkout_id) &&
+		copy_text(found.order_id, &out->order_id);
+	inqud_json_free(json);
+	if (!ok)
+		inqud_webhook_free(out);
+	return ok;
+}
+
+void
+inqud_webhook_free(InqudWebhook *webhook)
+{
+	free(webhook->id);
+	free(webhook->status);
+	free(webhook->checkout_id);
+	free(webhook->order_id);
+	memset(webhook, 0, sizeof(*webhook));
+}

@@ -1,0 +1,234 @@
+/*-------------------------------------------------------------------------
+ *
+ * text.c
+ *		Durations and sizes that people write, UTF-8, and texts made safe to
+ *		show.
+ *
+ * All of it is pure and independent of the locale: the functions of ctype.h
+ * must not be used here, they follow the server's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <string.h>
+
+#include "client_internal.h"
+
+#ifdef POSTGRES_H
+#error "src/client must not include postgres.h"
+#endif
+
+#define MS_PER_DAY INT64_C(86400000)
+#define MAX_DURATION_MS (10000 * MS_PER_DAY)
+
+typedef struct Unit
+{
+	const char *name;
+	int64_t		factor;
+} Unit;
+
+static const Unit duration_units[] =
+{
+	{"ms", 1},
+	{"s", 1000},
+	{"min", 60 * 1000},
+	{"h", 3600 * 1000},
+	{"day", MS_PER_DAY},
+	{"days", MS_PER_DAY},
+	{NULL, 0}
+};
+
+static const Unit size_units[] =
+{
+	{"", 1},
+	{"B", 1},
+	{"kB", 1024},
+	{"MB", 1024 * 1024},
+	{NULL, 0}
+};
+
+/*
+ * Parse a whole number and one of the units, with spaces allowed around both,
+ * up to "max" in the smallest unit.
+ */
+static bool
+parse_with_unit(const char *text, const Unit *units, int64_t max,
+				int64_t *result)
+{
+	int64_t		number = 0;
+	size_t		len;
+	const Unit *unit;
+
+	text += strspn(text, " ");
+	if (!inqud_is_digit(*text))
+		return false;
+	for (; inqud_is_digit(*text); text++)
+	{
+		int			digit = *text - '0';
+
+		if (number > (max - digit) / 10)
+			return false;
+		number = number * 10 + digit;
+	}
+	text += strspn(text, " ");
+	len = strlen(text);
+	while (len > 0 && text[len - 1] == ' ')
+		len--;
+	for (unit = units; unit->name != NULL; unit++)
+	{
+		if (strlen(unit->name) == len && memcmp(unit->name, text, len) == 0)
+		{
+			if (number > max / unit->factor)
+				return false;
+			*result = number * unit->factor;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+inqud_parse_duration(const char *text, int64_t *ms)
+{
+	return parse_with_unit(text, duration_units, MAX_DURATION_MS, ms);
+}
+
+bool
+inqud_parse_size(const char *text, int64_t *bytes)
+{
+	return parse_with_unit(text, size_units, INT64_MAX, bytes);
+}
+
+/*
+ * How many bytes a character with this first byte takes, and the value bits
+ * the first byte holds; 0 for a byte that begins none.
+ */
+static int
+utf8_first(unsigned char c, uint32_t *bits)
+{
+	if (c >= 0xc2 && c <= 0xdf)
+	{
+		*bits = c & 0x1f;
+		return 2;
+	}
+	if (c >= 0xe0 && c <= 0xef)
+	{
+		*bits = c & 0x0f;
+		return 3;
+	}
+	if (c >= 0xf0 && c <= 0xf4)
+	{
+		*bits = c & 0x07;
+		return 4;
+	}
+	return 0;
+}
+
+int
+inqud_utf8_next(const char *text, size_t len, uint32_t *codepoint)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	const unsigned char *s = (const unsigned char *) text;
+	uint32_t	value;
+	int			size;
+	int			i;
+
+	if (len == 0)
+		return 0;
+	if (s[0] < 0x80)
+	{
+		*codepoint = s[0];
+		return 1;
+	}
+	size = utf8_first(s[0], &value);
+	if (size == 0 || (size_t) size > len)
+		return 0;
+	for (i = 1; i < size; i++)
+	{
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		value = (value << 6) | (s[i] & 0x3f);
+	}
+	/* overlong forms, surrogates, and what lies beyond Unicode */
+	if (value < least[size] || value > 0x10ffff ||
+		(value >= 0xd800 && value <= 0xdfff))
+		return 0;
+	*codepoint = value;
+	return size;
+}
+
+bool
+inqud_utf8_valid(const char *text, size_t len)
+{
+	uint32_t	codepoint;
+	int			size;
+
+	while (len > 0)
+	{
+		size = inqud_utf8_next(text, len, &codepoint);
+		if (size == 0)
+			return false;
+		text += size;
+		len -= (size_t) size;
+	}
+	return true;
+}
+
+/*
+ * Characters that could change how a terminal or a page shows what follows:
+ * C0 and C1 controls, line separators, and the marks that turn the direction
+ * of writing.
+ */
+static bool
+is_control(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c <= 0x9f) ||
+		(c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+		(c >= 0x2066 && c <= 0x2069);
+}
+
+size_t
+inqud_text_clean(char *out, size_t size, const char *text, size_t len)
+{
+	size_t		done = 0;
+	size_t		i = 0;
+
+	if (size == 0)
+		return 0;
+	while (i < len)
+	{
+		uint32_t	c = 0;
+		int			n = inqud_utf8_next(text + i, len - i, &c);
+		const char *piece = text + i;
+		size_t		piece_len = (size_t) n;
+
+		i += n > 0 ? (size_t) n : 1;
+		if (n == 0)
+		{
+			piece = "?";
+			piece_len = 1;
+		}
+		else if (c == '\n' || c == '\t')
+			piece = " ";
+		else if (is_control(c))
+			continue;
+		if (done + piece_len >= size)
+			break;
+		memcpy(out + done, piece, piece_len);
+		done += piece_len;
+	}
+	out[done] = '\0';
+	return done;
+}
+
+bool
+inqud_text_is_token(const char *text, size_t max)
+{
+	size_t		i;
+
+	for (i = 0; text[i] != '\0'; i++)
+	{
+		if (i >= max || text[i] <= ' ' || text[i] >= 0x7f)
+			return false;
+	}
+	return i > 0;
+}

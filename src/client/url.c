@@ -1,0 +1,318 @@
+/*-------------------------------------------------------------------------
+ *
+ * url.c
+ *		Checking URLs and path templates, and putting them together.
+ *
+ * The checks decide whether credentials may travel: plain http is for
+ * loopback alone, so the host is read here by one strict rule and compared as
+ * an address, never by how its text begins.  Must not resolve names.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <string.h>
+#include <strings.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "client_internal.h"
+
+#ifdef POSTGRES_H
+#error "src/client must not include postgres.h"
+#endif
+
+#define MAX_HOST 255
+#define MAX_URL 2048
+
+/* A URL's parts up to its path. */
+typedef struct UrlHead
+{
+	bool		https;
+	char		host[MAX_HOST + 1]; /* without brackets */
+	bool		bracketed;
+	const char *rest;			/* from behind host and port */
+} UrlHead;
+
+static bool
+is_alnum(char c)
+{
+	return inqud_is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* Bytes that no URL holds, and the backslash, which browsers take for a slash. */
+static bool
+has_forbidden(const char *url, bool ascii_only)
+{
+	const char *p;
+
+	for (p = url; *p != '\0'; p++)
+	{
+		unsigned char c = (unsigned char) *p;
+
+		if (c <= ' ' || c == 0x7f || (ascii_only && c > 0x7f) ||
+			strchr("\"<>\\", c) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* ":port" up to the path; nothing is fine too. */
+static const char *
+read_port(const char *p, const char **rest)
+{
+	long		port = 0;
+	const char *start;
+
+	*rest = p;
+	if (*p != ':')
+		return NULL;
+	start = ++p;
+	for (; inqud_is_digit(*p) && p - start < 6; p++)
+		port = port * 10 + (*p - '0');
+	*rest = p;
+	if (p == start || port < 1 || port > 65535)
+		return "has a bad port";
+	return NULL;
+}
+
+/* A host in brackets: an IPv6 address and nothing else. */
+static const char *
+read_bracketed(const char *p, UrlHead *head)
+{
+	const char *close = strchr(p, ']');
+	struct in6_addr address;
+	size_t		len;
+
+	if (close == NULL)
+		return "has a bad IPv6 address";
+	len = (size_t) (close - p) - 1;
+	if (len > MAX_HOST)
+		return "has a bad IPv6 address";
+	memcpy(head->host, p + 1, len);
+	head->host[len] = '\0';
+	head->bracketed = true;
+	if (inet_pton(AF_INET6, head->host, &address) != 1)
+		return "has a bad IPv6 address";
+	return read_port(close + 1, &head->rest);
+}
+
+static const char *
+read_host(const char *p, UrlHead *head)
+{
+	size_t		len = 0;
+
+	head->bracketed = false;
+	if (*p == '[')
+		return read_bracketed(p, head);
+	/* letters beyond ASCII: a browser may take them, our requests do not */
+	while (is_alnum(p[len]) || (p[len] != '\0' && strchr("-._", p[len]) != NULL) ||
+		   (unsigned char) p[len] > 0x7f)
+		len++;
+	if (len == 0)
+		return "has no host name";
+	if (len > MAX_HOST)
+		return "has a host name that is too long";
+	memcpy(head->host, p, len);
+	head->host[len] = '\0';
+	return read_port(p + len, &head->rest);
+}
+
+/* Scheme, host and port; what follows must begin a path, query or fragment. */
+static const char *
+read_head(const char *url, UrlHead *head)
+{
+	const char *why;
+	const char *authority;
+
+	if (strncasecmp(url, "https://", 8) == 0)
+		head->https = true;
+	else if (strncasecmp(url, "http://", 7) == 0)
+		head->https = false;
+	else
+		return "must begin with https:// or http://";
+	authority = url + (head->https ? 8 : 7);
+	if (memchr(authority, '@', strcspn(authority, "/?#")) != NULL)
+		return "must not contain a user name";
+	why = read_host(authority, head);
+	if (why != NULL)
+		return why;
+	if (*head->rest != '\0' && strchr("/?#", *head->rest) == NULL)
+		return "has a bad host name";
+	return NULL;
+}
+
+/* Does the host, as it is written, mean this machine and can mean no other? */
+static bool
+is_loopback(const UrlHead *head)
+{
+	struct in6_addr six;
+	struct in_addr four;
+
+	if (head->bracketed)
+		return inet_pton(AF_INET6, head->host, &six) == 1 &&
+			IN6_IS_ADDR_LOOPBACK(&six);
+	if (strcasecmp(head->host, "localhost") == 0)
+		return true;
+	return inet_pton(AF_INET, head->host, &four) == 1 &&
+		ntohl(four.s_addr) >> 24 == 127;
+}
+
+const char *
+inqud_check_base_url(const char *url)
+{
+	UrlHead		head;
+	const char *why;
+
+	if (strncasecmp(url, "https://", 8) != 0 &&
+		strncasecmp(url, "http://", 7) != 0)
+		return "must begin with https://";
+	if (strlen(url) > MAX_URL)
+		return "is too long";
+	if (has_forbidden(url, true))
+		return "contains a character that is not allowed in a URL";
+	if (strpbrk(url, "?#") != NULL)
+		return "must not contain a query or fragment";
+	why = read_head(url, &head);
+	if (why != NULL)
+		return why;
+	if (!head.https && !is_loopback(&head))
+		return "must begin with https:// unless it is a loopback address";
+	if (strstr(head.rest, "..") != NULL)
+		return "must not contain \"..\"";
+	return NULL;
+}
+
+const char *
+inqud_check_web_url(const char *url)
+{
+	UrlHead		head;
+
+	if (strlen(url) > MAX_URL)
+		return "is too long";
+	if (has_forbidden(url, false))
+		return "contains a character that is not allowed in a URL";
+	if (!inqud_utf8_valid(url, strlen(url)))
+		return "is not valid UTF-8";
+	return read_head(url, &head);
+}
+
+InqudHostKind
+inqud_url_host_kind(const char *base_url)
+{
+	UrlHead		head;
+	struct in_addr four;
+
+	/* one that cannot be read gets the strictest treatment */
+	if (read_head(base_url, &head) != NULL)
+		return INQUD_HOST_NAME;
+	if (strcasecmp(head.host, "localhost") == 0)
+		return INQUD_HOST_LOCAL;
+	if (head.bracketed || inet_pton(AF_INET, head.host, &four) == 1)
+		return INQUD_HOST_ADDRESS;
+	return INQUD_HOST_NAME;
+}
+
+/* ---------------------------------------------------------------------
+ * Path templates
+ * ---------------------------------------------------------------------
+ */
+
+/* How often "{name}" stands in the path. */
+static int
+count_placeholder(const char *path, const char *name)
+{
+	size_t		len = strlen(name);
+	const char *p;
+	int			n = 0;
+
+	for (p = strchr(path, '{'); p != NULL; p = strchr(p + 1, '{'))
+	{
+		if (strncmp(p + 1, name, len) == 0 && p[len + 1] == '}')
+			n++;
+	}
+	return n;
+}
+
+const char *
+inqud_check_path_template(const char *path, const char *const *required)
+{
+	const char *p;
+	int			opened = 0;
+	int			closed = 0;
+	int			expected = 0;
+
+	if (path[0] != '/')
+		return "must begin with \"/\"";
+	if (strlen(path) > MAX_URL)
+		return "is too long";
+	if (has_forbidden(path, true))
+		return "contains a character that is not allowed in a path";
+	if (strpbrk(path, "?#%") != NULL)
+		return "must not contain \"?\", \"#\" or \"%\"";
+	if (strstr(path, "..") != NULL)
+		return "must not contain \"..\"";
+	for (; *required != NULL; required++, expected++)
+	{
+		if (count_placeholder(path, *required) != 1)
+			return "must contain each of its placeholders once";
+	}
+	for (p = path; *p != '\0'; p++)
+	{
+		opened += *p == '{';
+		closed += *p == '}';
+	}
+	if (opened != expected || closed != expected)
+		return "contains an unknown placeholder";
+	return NULL;
+}
+
+/* One value in a path: what is not plainly harmless is percent-encoded. */
+static bool
+add_encoded(InqudBuffer *url, const char *value)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	const char *p;
+
+	for (p = value; *p != '\0'; p++)
+	{
+		unsigned char c = (unsigned char) *p;
+		char		code[3] = {'%', hex[c >> 4], hex[c & 15]};
+		bool		plain = is_alnum(*p) || strchr("-._~", c) != NULL;
+
+		if (!(plain ? inqud_buffer_add(url, p, 1) :
+			  inqud_buffer_add(url, code, 3)))
+			return false;
+	}
+	return true;
+}
+
+bool
+inqud_url_build(InqudBuffer *url, const char *base_url,
+				const char *path_template, const char *project_id,
+				const char *checkout_id)
+{
+	size_t		len = strlen(base_url);
+	const char *p = path_template;
+
+	while (len > 0 && base_url[len - 1] == '/')
+		len--;
+	if (!inqud_buffer_add(url, base_url, len))
+		return false;
+	while (*p != '\0')
+	{
+		size_t		literal = strcspn(p, "{");
+		const char *value;
+
+		if (!inqud_buffer_add(url, p, literal))
+			return false;
+		p += literal;
+		if (*p == '\0')
+			break;
+		value = strncmp(p, "{project}", 9) == 0 ? project_id : checkout_id;
+		if (value == NULL || !add_encoded(url, value))
+			return false;
+		p += strcspn(p, "}");
+		p += *p == '}';
+	}
+	return true;
+}

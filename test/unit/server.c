@@ -1,0 +1,2 @@
+#include "server.h"
+void dummy(void){}

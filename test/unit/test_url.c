@@ -1,0 +1,241 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_url.c
+ *		Which URLs, paths and network addresses are acceptable.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include "client_internal.h"
+#include "tap.h"
+
+static void
+base(const char *url, bool good)
+{
+	const char *why = inqud_check_base_url(url);
+
+	ok((why == NULL) == good, "base URL %s %s", url, why != NULL ? why : "is good");
+}
+
+static void
+web(const char *url, bool good)
+{
+	const char *why = inqud_check_web_url(url);
+
+	ok((why == NULL) == good, "web URL %s %s", url, why != NULL ? why : "is good");
+}
+
+static void
+test_base_urls(void)
+{
+	char		long_url[4000] = "https://a.example/";
+
+	base("https://api.inqud.com", true);
+	base("https://api.inqud.com/", true);
+	base("https://api.inqud.com:8443/prefix", true);
+	base("HTTPS://api.inqud.com", true);
+	base("http://127.0.0.1", true);
+	base("http://127.0.0.1:8080", true);
+	base("http://127.255.0.9:1/x", true);
+	base("http://localhost:8080", true);
+	base("http://LOCALHOST", true);
+	base("http://[::1]:8080", true);
+	base("http://[0:0:0:0:0:0:0:1]", true);
+	base("https://[2001:db8::1]", true);
+	base("http://api.inqud.com", false);
+	base("http://127.0.0.1.evil.example", false);
+	base("http://localhost.evil", false);
+	base("http://localhost.", false);
+	base("http://[::1]x", false);
+	base("http://[::1", false);
+	base("http://[::1%25lo]", false);
+	base("http://[::ffff:127.0.0.1]", false);
+	base("http://[::2]", false);
+	base("http://::1", false);
+	base("http://127.1", false);
+	base("http://2130706433", false);
+	base("http://0x7f000001", false);
+	base("http://0177.0.0.1", false);
+	base("http://128.0.0.1", false);
+	base("http://127.0.0.1@evil.example", false);
+	base("https://user@api.inqud.com", false);
+	base("https://user:pass@api.inqud.com", false);
+	base("http://evil.example\\@127.0.0.1", false);
+	base("http://127.0.0.1\\.evil.example", false);
+	base("https://api.inqud.com?x=1", false);
+	base("https://api.inqud.com#x", false);
+	base("http://127.0.0.1#.evil.example", false);
+	base("https://api inqud.com", false);
+	base("https://api.inqud.com\n", false);
+	base("https://api.inqud.com\x7f", false);
+	base("https://api.\xc3\xa9.com", false);
+	base("https://", false);
+	base("https:///path", false);
+	base("https://:443", false);
+	base("https://api.inqud.com:", false);
+	base("https://api.inqud.com:0", false);
+	base("https://api.inqud.com:65536", false);
+	base("https://api.inqud.com:99999999999999999999", false);
+	base("https://api.inqud.com:44x", false);
+	base("https://api%2einqud.com", false);
+	base("https://api.inqud.com/../x", false);
+	base("ftp://api.inqud.com", false);
+	base("api.inqud.com", false);
+	base("//api.inqud.com", false);
+	base("", false);
+	memset(long_url + strlen(long_url), 'a', 3000);
+	base(long_url, false);
+}
+
+static void
+test_web_urls(void)
+{
+	web("https://shop.example/return", true);
+	web("http://shop.example/return?order=1&x=%20#top", true);
+	web("https://shop.example:8443", true);
+	web("https://shop.example?x=a@b", true);
+	web("https://b\xc3\xbc""cher.example/\xc3\xa4", true);
+	web("https://b\xc3.example/", false);
+	web("javascript:alert(1)", false);
+	web("data:text/html,x", false);
+	web("https://user@shop.example/", false);
+	web("https://shop.example/a b", false);
+	web("https://shop.example/\"onclick=", false);
+	web("https://shop.example/<script>", false);
+	web("https://shop.example\\@evil", false);
+	web("https://", false);
+	web("", false);
+}
+
+static void
+path(const char *text, bool good)
+{
+	static const char *const required[] = {"project", "checkout", NULL};
+	const char *why = inqud_check_path_template(text, required);
+
+	ok((why == NULL) == good, "path %s %s", text, why != NULL ? why : "is good");
+}
+
+static void
+test_paths(void)
+{
+	path("/v1/user/crypto-acquiring/{project}/checkouts/{checkout}", true);
+	path("/{checkout}/{project}", true);
+	path("{project}/{checkout}", false);
+	path("/{project}", false);
+	path("/{project}/{checkout}/{checkout}", false);
+	path("/{project}/{checkout}/{other}", false);
+	path("/{project}/{checkout}/{", false);
+	path("/{project}/{checkout}/}", false);
+	path("/{{project}}/{checkout}", false);
+	path("/../{project}/{checkout}", false);
+	path("/%2e%2e/{project}/{checkout}", false);
+	path("/{project}/{checkout}?x=1", false);
+	path("/{project}/{checkout}#x", false);
+	path("/{project}/ {checkout}", false);
+	path("/{project}\r\nX: y/{checkout}", false);
+	path("/{project}\\{checkout}", false);
+	path("", false);
+}
+
+static void
+test_build(void)
+{
+	InqudBuffer url;
+
+	inqud_buffer_init(&url, 200);
+	ok(inqud_url_build(&url, "http://127.0.0.1:1//", "/p/{project}/c/{checkout}",
+					   "CAP-1", "a/b ?#%{project}\xc3\xa9"), "a URL is built");
+	is(url.data, "http://127.0.0.1:1/p/CAP-1/c/a%2Fb%20%3F%23%25%7Bproject%7D%C3%A9",
+	   "and what is in a part stays in it");
+	inqud_buffer_clear(&url, 0);
+	ok(!inqud_url_build(&url, "https://a.example", "/{project}/{checkout}", "p", NULL),
+	   "a missing part is noticed");
+	inqud_buffer_free(&url);
+	inqud_buffer_init(&url, 20);
+	ok(!inqud_url_build(&url, "https://a.example", "/{project}/{checkout}", "p",
+						"0123456789"), "one that is too long is refused");
+	inqud_buffer_free(&url);
+}
+
+static void
+address(const char *text, bool public, bool local)
+{
+	struct sockaddr_storage storage;
+	struct sockaddr_in *in = (struct sockaddr_in *) &storage;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *) &storage;
+	const struct sockaddr *any = (struct sockaddr *) &storage;
+
+	memset(&storage, 0, sizeof(storage));
+	if (inet_pton(AF_INET, text, &in->sin_addr) == 1)
+		in->sin_family = AF_INET;
+	else if (inet_pton(AF_INET6, text, &in6->sin6_addr) == 1)
+		in6->sin6_family = AF_INET6;
+	ok(inqud_address_allowed(any, INQUD_HOST_NAME) == public,
+	   "a name may %slead to %s", public ? "" : "not ", text);
+	ok(inqud_address_allowed(any, INQUD_HOST_LOCAL) == local,
+	   "localhost may %slead to %s", local ? "" : "not ", text);
+	ok(inqud_address_allowed(any, INQUD_HOST_ADDRESS), "%s itself may be used", text);
+}
+
+static void
+test_addresses(void)
+{
+	struct sockaddr unix_address = {.sa_family = AF_UNIX};
+
+	address("8.8.8.8", true, false);
+	address("3.64.51.60", true, false);
+	address("100.63.255.255", true, false);
+	address("172.32.0.1", true, false);
+	address("223.255.255.255", true, false);
+	address("2606:4700::1", true, false);
+	address("0.0.0.0", false, false);
+	address("10.1.2.3", false, false);
+	address("100.64.0.1", false, false);
+	address("100.127.255.255", false, false);
+	address("127.0.0.1", false, true);
+	address("127.9.9.9", false, true);
+	address("169.254.169.254", false, false);
+	address("172.16.0.1", false, false);
+	address("172.31.255.255", false, false);
+	address("192.168.1.1", false, false);
+	address("198.19.0.1", false, false);
+	address("224.0.0.1", false, false);
+	address("240.0.0.1", false, false);
+	address("255.255.255.255", false, false);
+	address("::", false, false);
+	address("::1", false, true);
+	address("::ffff:127.0.0.1", false, false);
+	address("::ffff:10.0.0.1", false, false);
+	address("::ffff:8.8.8.8", true, false);
+	address("::10.0.0.1", false, false);
+	address("64:ff9b::10.0.0.1", false, false);
+	address("64:ff9b::8.8.8.8", true, false);
+	address("2002:0a00:0001::1", false, false);
+	address("fe80::1", false, false);
+	address("fec0::1", false, false);
+	address("fc00::1", false, false);
+	address("fd12::1", false, false);
+	address("ff02::1", false, false);
+	ok(!inqud_address_allowed(&unix_address, INQUD_HOST_ADDRESS),
+	   "other kinds of address are refused");
+	is_int(inqud_url_host_kind("https://api.inqud.com"), INQUD_HOST_NAME, "a name");
+	is_int(inqud_url_host_kind("http://localhost:1"), INQUD_HOST_LOCAL, "localhost");
+	is_int(inqud_url_host_kind("http://127.0.0.1:1"), INQUD_HOST_ADDRESS, "an address");
+	is_int(inqud_url_host_kind("https://[fd00::1]"), INQUD_HOST_ADDRESS, "a long one");
+	is_int(inqud_url_host_kind("https://127.1"), INQUD_HOST_NAME,
+		   "what only looks like an address is a name");
+}
+
+int
+main(void)
+{
+	test_base_urls();
+	test_web_urls();
+	test_paths();
+	test_build();
+	test_addresses();
+	return tap_end();
+}
