@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *		What differs between PostgreSQL 15 and 18, behind one name each.
+ *
+ * Include it right after postgres.h.  It holds differences of the server's
+ * interface and of the platform only: no logic, and nothing that just one
+ * version needs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef INQUD_COMPAT_H
+#define INQUD_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "inqud needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"				/* was part of postgres.h */
+#endif
+
+#include "catalog/pg_database.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_proc.h"
+#include "storage/latch.h"
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
+#endif
+#include "utils/acl.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
+#include "utils/wait_event.h"
+
+/* PostgreSQL 18 knows only pg_noreturn, which stands before a declaration. */
+#ifndef pg_attribute_noreturn
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
+/* One function per kind of object until 15, one for all since 16. */
+static inline AclResult
+inqud_server_aclcheck(Oid serverid, Oid roleid, AclMode mode)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ForeignServerRelationId, serverid, roleid, mode);
+#else
+	return pg_foreign_server_aclcheck(serverid, roleid, mode);
+#endif
+}
+
+static inline AclResult
+inqud_function_aclcheck(Oid function, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, roleid, ACL_EXECUTE);
+#else
+	return pg_proc_aclcheck(function, roleid, ACL_EXECUTE);
+#endif
+}
+
+/* "schema.function" cut at its dots, quotes understood. */
+static inline List *
+inqud_name_list(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return stringToQualifiedNameList(name, NULL);
+#else
+	return stringToQualifiedNameList(name);
+#endif
+}
+
+static inline bool
+inqud_database_ownercheck(Oid dbid, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, dbid, roleid);
+#else
+	return pg_database_ownercheck(dbid, roleid);
+#endif
+}
+
+/* A set for the life of the process: owned by a memory context until 16, by nobody since 17. */
+static inline WaitEventSet *
+inqud_create_wait_event_set(int nevents)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, nevents);
+#else
+	return CreateWaitEventSet(TopMemoryContext, nevents);
+#endif
+}
+
+/* What pg_stat_activity shows while we wait: extensions can name theirs since 17. */
+static inline uint32
+inqud_wait_event(void)
+{
+#if PG_VERSION_NUM >= 170000
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = WaitEventExtensionNew("InqudTransfer");
+	return event;
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* Times of a file to the nanosecond. */
+#ifdef __APPLE__
+#define INQUD_STAT_MTIME(st) ((st).st_mtimespec)
+#define INQUD_STAT_CTIME(st) ((st).st_ctimespec)
+#else
+#define INQUD_STAT_MTIME(st) ((st).st_mtim)
+#define INQUD_STAT_CTIME(st) ((st).st_ctim)
+#endif
+
+#endif							/* INQUD_COMPAT_H */
