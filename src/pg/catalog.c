@@ -1,0 +1,225 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *		Finding the extension's objects, and acting as their owner.
+ *
+ * Users hold no right to write our tables, nor to call the functions that do.
+ * C acts for them: it checks what they may, then switches to the extension's
+ * owner with a safe search_path for as long as its own statements run.  Before
+ * that it makes sure that schema inqud is a member of the extension, because
+ * anybody with CREATE on a database can make a schema of that name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg/inqud.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#define SAFE_SEARCH_PATH "pg_catalog, pg_temp"
+
+static bool known = false;		/* is the rest still true? */
+static Oid	extension = InvalidOid;
+static Oid	owner = InvalidOid;
+static Oid	schema = InvalidOid;
+static uint32 generation = 0;	/* moves when the extension is another one */
+
+/* CREATE and DROP EXTENSION, and ALTER SCHEMA, all touch pg_namespace. */
+static void
+forget(Datum arg, int cacheid, uint32 hashvalue)
+{
+	known = false;
+}
+
+/* The owner stands in pg_extension, which has no cache of its own. */
+static Oid
+extension_owner(Oid extid)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			result = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extid));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		result = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+static void
+look_up(void)
+{
+	static bool registered = false;
+	Oid			extid;
+	Oid			nspid;
+
+	if (!registered)
+	{
+		CacheRegisterSyscacheCallback(NAMESPACEOID, forget, (Datum) 0);
+		registered = true;
+	}
+	/* set first: an invalidation that arrives meanwhile must win */
+	known = true;
+	extid = get_extension_oid("inqud", true);
+	nspid = get_namespace_oid("inqud", true);
+	if (OidIsValid(extid) &&
+		(!OidIsValid(nspid) ||
+		 getExtensionOfObject(NamespaceRelationId, nspid) != extid))
+		nspid = InvalidOid;
+	if (extid != extension || nspid != schema)
+		generation++;
+	extension = extid;
+	schema = OidIsValid(extid) ? nspid : InvalidOid;
+	owner = OidIsValid(extid) ? extension_owner(extid) : InvalidOid;
+}
+
+bool
+inqud_extension_present(void)
+{
+	if (!known)
+		look_up();
+	return OidIsValid(extension) && OidIsValid(schema) && OidIsValid(owner);
+}
+
+void
+inqud_enter(InqudRole *role)
+{
+	if (!inqud_extension_present())
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"inqud\" is not installed as its script made it"),
+				 errhint("Schema \"inqud\" must be a member of the extension; do not rename it.")));
+
+	GetUserIdAndSecContext(&role->userid, &role->sec_context);
+	role->guc_level = NewGUCNestLevel();
+	if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) != 0)
+		(void) set_config_option("search_path", SAFE_SEARCH_PATH, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(owner, role->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	SPI_connect();
+}
+
+void
+inqud_leave(InqudRole *role)
+{
+	SPI_finish();
+	SetUserIdAndSecContext(role->userid, role->sec_context);
+	AtEOXact_GUC(true, role->guc_level);
+}
+
+Oid
+inqud_type_oid(const char *name)
+{
+	Oid			result = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+										 CStringGetDatum(name),
+										 ObjectIdGetDatum(schema));
+
+	if (!OidIsValid(result))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type inqud.%s does not exist", name),
+				 errhint("Update the extension: ALTER EXTENSION inqud UPDATE.")));
+	return result;
+}
+
+Oid
+inqud_type_array(const char *name)
+{
+	return get_array_type(inqud_type_oid(name));
+}
+
+TupleDesc
+inqud_type_desc(const char *name)
+{
+	return lookup_rowtype_tupdesc(inqud_type_oid(name), -1);
+}
+
+static Oid
+argument_type(const char *name)
+{
+	static const struct
+	{
+		const char *name;
+		Oid			type;
+	}			known_types[] =
+	{
+		{"int8", INT8OID}, {"int4", INT4OID}, {"int8[]", INT8ARRAYOID},
+		{"text", TEXTOID}, {"name", NAMEOID}, {"bool", BOOLOID},
+		{"timestamptz", TIMESTAMPTZOID},
+	};
+	int			i;
+
+	if (name[0] == '_')
+	{
+		size_t		len = strlen(name);
+
+		if (strcmp(name + len - 2, "[]") == 0)
+			return inqud_type_array(pnstrdup(name, len - 2));
+		return inqud_type_oid(name);
+	}
+	for (i = 0; i < (int) lengthof(known_types); i++)
+	{
+		if (strcmp(known_types[i].name, name) == 0)
+			return known_types[i].type;
+	}
+	elog(ERROR, "unknown argument type \"%s\"", name);
+	return InvalidOid;			/* keep compiler quiet */
+}
+
+static void
+prepare(InqudStatement *statement)
+{
+	Oid			types[16];
+	int			i;
+
+	Assert(statement->nargs <= (int) lengthof(types));
+	for (i = 0; i < statement->nargs; i++)
+		types[i] = argument_type(statement->argtypes[i]);
+	statement->plan = SPI_prepare(statement->sql, statement->nargs, types);
+	if (statement->plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(statement->plan);
+	statement->generation = generation;
+}
+
+uint64
+inqud_execute(InqudStatement *statement, Datum *values, const char *nulls)
+{
+	int			result;
+
+	/* Another CREATE EXTENSION made other types: their numbers are in the plan. */
+	if (statement->plan != NULL && statement->generation != generation)
+	{
+		SPI_freeplan(statement->plan);
+		statement->plan = NULL;
+	}
+	if (statement->plan == NULL)
+		prepare(statement);
+	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}

@@ -1,0 +1,512 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim.c
+ *		Takes what is due from the tables and the schedule, and starts the
+ *		calls.
+ *
+ * Per project, by its free window and its rate: creates first, then reads that
+ * somebody asked for, then those of active and of idle checkouts.  What cannot
+ * be started soon is not claimed, so no backlog of one project delays another,
+ * and a backlog of reads never builds up.
+ *
+ * Claims are one short transaction; the calls start after its commit.  Losing
+ * the commit in a crash would only repeat calls whose answers nobody has seen,
+ * so it is not flushed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg/dispatch.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* A claim that found nothing is not repeated at once: somebody has the rows locked. */
+#define HOLD_US (100 * 1000)
+
+/* Who lacks a right or a mapping is looked at again after this long. */
+#define BLOCKED_MS 20000
+
+/* Rows taken at a time for a project whose server is gone; they only get an error. */
+#define GONE_WINDOW 100
+
+/* ---------------------------------------------------------------------
+ * Jobs
+ * ---------------------------------------------------------------------
+ */
+
+void
+inqud_job_free(Job *job)
+{
+	Followed   *followed;
+
+	inqud_transfer_free(job->transfer);
+	inqud_request_free(job->request);
+	inqud_reply_free(job->reply);
+	if (job->project)
+		inqud_project_release(job->project);
+	followed = inqud_followed(job->task->checkout);
+	if (followed)
+		followed->busy = false;
+	inqud_task_free(job->task);
+	pfree(job);
+}
+
+/* Its outcome is to be written. */
+void
+inqud_job_finish(Job *job)
+{
+	dlist_push_tail(&worker.finished, &job->node);
+	worker.n_finished++;
+}
+
+static void
+finish_unsent(Job *job, const char *outcome, const char *message, int64 retry_ms)
+{
+	job->message = MemoryContextStrdup(job->task->context, message);
+	job->result.outcome = outcome;
+	job->result.message = job->message;
+	job->result.retry_in_ms = retry_ms;
+	job->result.retry_for_ms = PG_INT32_MAX;
+	job->result.started = job->result.arrived = GetCurrentTimestamp();
+	inqud_job_finish(job);
+}
+
+static Job *
+make_job(InqudTask *task, Lane *lane)
+{
+	Job		   *job = MemoryContextAllocZero(worker.context, sizeof(Job));
+
+	job->task = task;
+	job->lane = lane;
+	return job;
+}
+
+/* Look the account up, as the owner of the row; false with the reason in *why. */
+static bool
+find_account(Job *job, char **why)
+{
+	InqudTask  *task = job->task;
+	Oid			owner = get_role_oid(task->owner, true);
+	InqudProblem problem;
+
+	if (!OidIsValid(owner))
+	{
+		*why = psprintf("role \"%s\" does not exist any more", task->owner);
+		return false;
+	}
+	job->project = inqud_project_lookup(task->project, owner,
+										INQUD_NEED_USAGE | INQUD_NEED_CREDENTIALS, &problem);
+	if (job->project == NULL)
+	{
+		*why = problem.message;
+		return false;
+	}
+	if (strcmp(job->project->account.project_id, task->project_id) != 0)
+	{
+		*why = psprintf("made for project_id \"%s\", but server \"%s\" says \"%s\" now",
+						task->project_id, task->project, job->project->account.project_id);
+		return false;
+	}
+	return true;
+}
+
+/* Decide what becomes of a claimed task: a job that is ready, or an outcome at once. */
+static void
+add_job(InqudTask *task, Lane *lane, dlist_head *fresh)
+{
+	Job		   *job = make_job(task, lane);
+	char	   *why;
+	TimestampTz paused;
+
+	if (!find_account(job, &why))
+	{
+		job->message = MemoryContextStrdup(task->context, inqud_to_utf8(why));
+		job->result.outcome = "blocked";
+	}
+	else
+	{
+		inqud_lane_options(lane, job->project);
+		paused = inqud_paused_until(inqud_pause_key(job->project));
+		if (paused > GetCurrentTimestamp())
+			job->result.outcome = "held";
+	}
+	dlist_push_tail(fresh, &job->node);
+}
+
+/* ---------------------------------------------------------------------
+ * What is due
+ * ---------------------------------------------------------------------
+ */
+
+static void
+note_due(HeapTuple tuple, TupleDesc desc)
+{
+	char	   *project = SPI_getvalue(tuple, desc, 1);
+	char	   *kind = SPI_getvalue(tuple, desc, 2);
+	bool		isnull;
+	TimestampTz due = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
+
+	if (strcmp(kind, "hook") == 0)
+		worker.hook_due = Min(worker.hook_due, due);
+	else if (strcmp(kind, "create") == 0)
+		inqud_lane(project)->create_due = due;
+	else
+		inqud_lane(project)->poked_due = due;
+}
+
+/* Ask the tables when the next row of each project is due. */
+void
+inqud_look(void)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT * FROM inqud._due($1)", 1, types
+	};
+	Datum		home = Int64GetDatum(worker.home);
+	InqudRole	role;
+	dlist_iter	iter;
+	uint64		n;
+	uint64		i;
+
+	worker.look = false;
+	inqud_worker_begin(&role, false);
+	n = inqud_execute(&statement, &home, NULL);
+	worker.hook_due = INQUD_FAR;
+	dlist_foreach(iter, &worker.lanes)
+	{
+		Lane	   *lane = dlist_container(Lane, node, iter.cur);
+
+		lane->create_due = lane->poked_due = INQUD_FAR;
+	}
+	for (i = 0; i < n; i++)
+		note_due(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	inqud_worker_commit(&role);
+}
+
+/* ---------------------------------------------------------------------
+ * Claims
+ * ---------------------------------------------------------------------
+ */
+
+/* How many calls of this lane may be claimed now. */
+static int
+room(Lane *lane)
+{
+	int			n = lane->window - lane->in_flight - lane->n_ready;
+
+	/* not more than may start within a tenth of a second */
+	if (lane->rate > 0)
+		n = Min(n, Max(1, (int) (lane->rate / 10)) - lane->n_ready);
+	return Max(n, 0);
+}
+
+static int
+claim_creates(Lane *lane, int n, dlist_head *fresh)
+{
+	static const char *const types[] = {"int8", "text", "int4", "int8"};
+	static InqudStatement statement = {
+		"SELECT * FROM inqud._claim($1, $2, $3, $4)", 4, types
+	};
+	Datum		values[4];
+	uint64		found;
+	uint64		i;
+
+	values[0] = Int64GetDatum(worker.home);
+	values[1] = CStringGetTextDatum(lane->project);
+	values[2] = Int32GetDatum(n);
+	values[3] = Int64GetDatum(worker.lease);
+	found = inqud_execute(&statement, values, NULL);
+	for (i = 0; i < found; i++)
+		add_job(inqud_task_from_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, worker.context),
+				lane, fresh);
+	if (found < (uint64) n)
+	{
+		/* done for now; when the next one is due only the table knows */
+		lane->create_due = INQUD_FAR;
+		worker.look = true;
+	}
+	return (int) found;
+}
+
+/* Reads that were asked for stay in the table until they are done, so skip those under way. */
+static int
+claim_poked(Lane *lane, int n, dlist_head *fresh)
+{
+	static const char *const types[] = {"int8", "text", "int4"};
+	static InqudStatement statement = {
+		"SELECT * FROM inqud._poked($1, $2, $3)", 3, types
+	};
+	Datum		values[3];
+	uint64		found;
+	uint64		i;
+	int			taken = 0;
+
+	values[0] = Int64GetDatum(worker.home);
+	values[1] = CStringGetTextDatum(lane->project);
+	values[2] = Int32GetDatum(n + lane->in_flight + lane->n_ready + worker.n_finished);
+	found = inqud_execute(&statement, values, NULL);
+	for (i = 0; i < found && taken < n; i++)
+	{
+		InqudTask  *task = inqud_task_from_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+												 worker.context);
+		Followed   *followed = inqud_followed(task->checkout);
+
+		if (followed && followed->busy)
+		{
+			inqud_task_free(task);
+			continue;
+		}
+		if (followed == NULL)
+			followed = inqud_follow(task->checkout, lane, "check", GetCurrentTimestamp());
+		followed->busy = true;
+		add_job(task, lane, fresh);
+		taken++;
+	}
+	if (taken < n)
+	{
+		lane->poked_due = INQUD_FAR;
+		worker.look = true;
+	}
+	return taken;
+}
+
+/* Read those whose turn it is by the worker's own clock. */
+static void
+claim_reads(Lane *lane, int n, dlist_head *fresh)
+{
+	static const char *const types[] = {"int8[]"};
+	static InqudStatement statement = {
+		"SELECT * FROM inqud._read($1)", 1, types
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	Datum	   *ids = palloc(sizeof(Datum) * n);
+	Datum		array;
+	Followed   *followed;
+	int			asked = 0;
+	uint64		found;
+	uint64		i;
+
+	while (asked < n && (followed = inqud_next_read(lane, now)) != NULL)
+	{
+		/* under way already because somebody asked for it: that read serves too */
+		if (followed->busy)
+			continue;
+		ids[asked++] = Int64GetDatum(followed->id);
+	}
+	if (asked == 0)
+		return;
+	array = PointerGetDatum(construct_array(ids, asked, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+											TYPALIGN_DOUBLE));
+	found = inqud_execute(&statement, &array, NULL);
+	for (i = 0; i < found; i++)
+	{
+		InqudTask  *task = inqud_task_from_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+												 worker.context);
+
+		inqud_followed(task->checkout)->busy = true;
+		add_job(task, lane, fresh);
+	}
+	/* the others are no longer the worker's to schedule */
+	for (i = 0; i < (uint64) asked; i++)
+	{
+		followed = inqud_followed(DatumGetInt64(ids[i]));
+		if (followed && !followed->busy)
+			inqud_forget(followed->id);
+	}
+}
+
+static bool
+is_due(Lane *lane, TimestampTz now)
+{
+	return inqud_lane_next(lane) <= now && room(lane) > 0;
+}
+
+static void
+claim_lane(Lane *lane, dlist_head *fresh)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			n = room(lane);
+	int			taken = 0;
+
+	if (lane->rate > 0)
+	{
+		int64		wait = inqud_limiter_peek(lane->limiter, lane->rate);
+
+		if (wait > 0)
+		{
+			lane->hold = now + wait;
+			return;
+		}
+	}
+	if (lane->create_due <= now)
+		taken += claim_creates(lane, n, fresh);
+	if (n > taken && lane->poked_due <= now)
+		taken += claim_poked(lane, n - taken, fresh);
+	if (n > taken)
+		claim_reads(lane, n - taken, fresh);
+	if (dlist_is_empty(fresh))
+		lane->hold = now + HOLD_US;
+}
+
+/* Jobs whose claim did not come to be: the rows are as they were. */
+static void
+drop_fresh(dlist_head *fresh)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, fresh)
+	{
+		Job		   *job = dlist_container(Job, node, iter.cur);
+		Followed   *followed = inqud_followed(job->task->checkout);
+
+		dlist_delete(&job->node);
+		inqud_job_free(job);
+		if (followed && !followed->waiting)
+			inqud_schedule(followed, GetCurrentTimestamp() + USECS_PER_SEC);
+	}
+	worker.look = true;
+}
+
+/* The claims are committed: line the jobs up. */
+static void
+line_up(dlist_head *fresh)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, fresh)
+	{
+		Job		   *job = dlist_container(Job, node, iter.cur);
+
+		dlist_delete(&job->node);
+		if (job->result.outcome == NULL)
+		{
+			dlist_push_tail(&job->lane->ready, &job->node);
+			job->lane->n_ready++;
+		}
+		else if (strcmp(job->result.outcome, "blocked") == 0)
+			finish_unsent(job, "blocked", job->message, BLOCKED_MS);
+		else
+			finish_unsent(job, "held", "", 1 +
+						  Max(0, (inqud_paused_until(inqud_pause_key(job->project)) -
+								  GetCurrentTimestamp()) / 1000));
+	}
+}
+
+/* Claim what is due and has room, for all projects in one transaction. */
+void
+inqud_claim_round(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	dlist_head	fresh;
+	dlist_iter	iter;
+	InqudRole	role;
+	bool		any = false;
+
+	dlist_foreach(iter, &worker.lanes)
+		any |= is_due(dlist_container(Lane, node, iter.cur), now);
+	if (!any)
+		return;
+
+	dlist_init(&fresh);
+	PG_TRY();
+	{
+		inqud_worker_begin(&role, false);
+		dlist_foreach(iter, &worker.lanes)
+		{
+			Lane	   *lane = dlist_container(Lane, node, iter.cur);
+
+			if (is_due(lane, now))
+				claim_lane(lane, &fresh);
+		}
+		inqud_worker_commit(&role);
+	}
+	PG_CATCH();
+	{
+		drop_fresh(&fresh);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	line_up(&fresh);
+}
+
+/* ---------------------------------------------------------------------
+ * Start
+ * ---------------------------------------------------------------------
+ */
+
+static void
+start(Job *job)
+{
+	const char *why = NULL;
+
+	/* built now: the expiry counts from here, and a salt is used once */
+	job->request = inqud_task_request(job->task, job->project, &why);
+	if (job->request == NULL)
+	{
+		finish_unsent(job, job->task->is_create ? "refused" : "blocked",
+					  why ? why : "out of memory", BLOCKED_MS);
+		return;
+	}
+	job->result.started = GetCurrentTimestamp();
+	job->transfer = inqud_transfer_start(worker.engine, &job->project->account,
+										 job->request, job);
+	if (job->transfer == NULL)
+	{
+		finish_unsent(job, "held", "", 1000);
+		return;
+	}
+	job->lane->in_flight++;
+	worker.n_in_flight++;
+}
+
+/* Start what is ready, as far as window and rate allow. */
+void
+inqud_start_ready(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &worker.lanes)
+	{
+		Lane	   *lane = dlist_container(Lane, node, iter.cur);
+
+		while (lane->n_ready > 0 && lane->in_flight < lane->window)
+		{
+			Job		   *job;
+			int64		wait = inqud_limiter_take(lane->limiter, lane->rate);
+
+			if (wait > 0)
+			{
+				lane->hold = GetCurrentTimestamp() + wait;
+				break;
+			}
+			job = dlist_container(Job, node, dlist_pop_head_node(&lane->ready));
+			lane->n_ready--;
+			start(job);
+		}
+	}
+}
+
+/* Give back what was claimed and not started: the worker leaves. */
+void
+inqud_release_ready(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &worker.lanes)
+	{
+		Lane	   *lane = dlist_container(Lane, node, iter.cur);
+
+		while (lane->n_ready > 0)
+		{
+			Job		   *job = dlist_container(Job, node, dlist_pop_head_node(&lane->ready));
+
+			lane->n_ready--;
+			finish_unsent(job, "held", "", 0);
+		}
+	}
+}

@@ -1,0 +1,143 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatch.h
+ *		What the files of the worker share: lanes, jobs, and the checkouts it
+ *		follows.
+ *
+ *		worker.c	the process: start, loop, waits, end
+ *		lane.c		projects, the schedule of reads, who is paused
+ *		claim.c		takes what is due and starts the calls
+ *		complete.c	what the calls brought, back into the tables
+ *		hook.c		on_status functions
+ *
+ * All of it lives in the worker's memory and is derived anew from the tables
+ * after a restart.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef INQUD_DISPATCH_H
+#define INQUD_DISPATCH_H
+
+#include "pg/worker.h"
+
+#include "lib/ilist.h"
+#include "lib/pairingheap.h"
+#include "nodes/pg_list.h"
+
+#define INQUD_FAR PG_INT64_MAX	/* a time that never comes */
+
+/* One project. */
+typedef struct Lane
+{
+	dlist_node	node;
+	char	   *project;
+	TimestampTz create_due;		/* earliest create, INQUD_FAR = none known */
+	TimestampTz poked_due;
+	TimestampTz hold;			/* no claim before */
+	pairingheap *active;		/* followed checkouts by their next read */
+	pairingheap *idle;
+	dlist_head	ready;			/* jobs claimed and not started yet */
+	int			n_ready;
+	int			in_flight;
+	int			throttled;		/* replies 429 in a row */
+	/* from the server's options, as of the last lookup */
+	int			window;
+	double		rate;
+	uint64		limiter;
+	int64		poll_new;		/* microseconds */
+	int64		poll_active;
+} Lane;
+
+/* A checkout that is followed.  A million of them take about 90 MB. */
+typedef struct Followed
+{
+	int64		id;				/* hash key */
+	pairingheap_node node;
+	Lane	   *lane;
+	TimestampTz due;
+	TimestampTz until;			/* then its plan changes */
+	TimestampTz tail_from;
+	uint64		hash;			/* of the last reply that was applied, 0 = unknown */
+	uint8		phase;
+	uint8		attempts;		/* failed reads in a row */
+	bool		in_active;		/* which heap */
+	bool		waiting;		/* stands in the heap */
+	bool		busy;			/* a call is under way, or its outcome is not written yet */
+} Followed;
+
+/* One call, from the claim until its outcome is written. */
+typedef struct Job
+{
+	dlist_node	node;
+	InqudTask  *task;
+	Lane	   *lane;
+	InqudProject *project;		/* NULL when it could not be looked up */
+	InqudRequest *request;
+	InqudTransfer *transfer;
+	InqudReply *reply;
+	InqudResult result;
+	char	   *message;		/* of the result; in the task's context */
+	TimestampTz retry_at;		/* writing back failed: not before */
+	int			failures;		/* of writing back */
+} Job;
+
+/* What the whole worker is about. */
+typedef struct Worker
+{
+	InqudDatabase *slot;
+	InqudEngine *engine;
+	int64		home;
+	int64		lease;
+	dlist_head	lanes;
+	dlist_head	finished;		/* jobs whose outcome is to be written */
+	int			n_finished;
+	int			n_in_flight;
+	int			window;			/* of all lanes together */
+	int64		n_followed;
+	TimestampTz hook_due;
+	bool		look;			/* ask the tables what is due */
+	bool		leaving;
+	List	   *settled;		/* ids (int64 *) whose last read is done */
+	MemoryContext context;
+	MemoryContext turn;			/* reset every turn */
+} Worker;
+
+extern Worker worker;
+
+/* worker.c: a transaction of the worker's own, as the extension's owner. */
+extern void inqud_worker_begin(InqudRole *role, bool durable);
+extern void inqud_worker_commit(InqudRole *role);
+
+/* lane.c */
+extern void inqud_lanes_init(void);
+extern Lane *inqud_lane(const char *project);
+extern void inqud_lane_options(Lane *lane, const InqudProject *project);
+extern Followed *inqud_follow(int64 id, Lane *lane, const char *phase, TimestampTz tail_from);
+extern Followed *inqud_followed(int64 id);
+extern void inqud_forget(int64 id);
+extern void inqud_schedule(Followed *followed, TimestampTz not_before);
+extern Followed *inqud_next_read(Lane *lane, TimestampTz now);
+extern TimestampTz inqud_lane_next(Lane *lane);
+
+/* Who is refused (401, 403, wrong address) pauses, with a growing delay. */
+extern uint64 inqud_pause_key(const InqudProject *project);
+extern TimestampTz inqud_paused_until(uint64 key);
+extern int64 inqud_pause(uint64 key, int64 min_ms, int64 max_ms);
+extern void inqud_unpause(uint64 key);
+
+/* claim.c */
+extern void inqud_look(void);
+extern void inqud_claim_round(void);
+extern void inqud_start_ready(void);
+extern void inqud_release_ready(void);
+extern void inqud_job_free(Job *job);
+extern void inqud_job_finish(Job *job);
+
+/* complete.c */
+extern void inqud_collect(void);
+extern void inqud_write_back(void);
+
+/* hook.c */
+extern void inqud_run_hooks(void);
+
+#endif							/* INQUD_DISPATCH_H */

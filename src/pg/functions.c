@@ -1,0 +1,646 @@
+/*-------------------------------------------------------------------------
+ *
+ * functions.c
+ *		The SQL functions that create, queue, read and wait.
+ *
+ * Each checks what the caller may (USAGE on the server, membership in the
+ * checkout's owner), then has the extension's own SQL functions do the writing.
+ * What is written about an outcome is decided there, for sessions and worker
+ * alike.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg/inqud.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pg/worker.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(inqud_create_checkout);
+PG_FUNCTION_INFO_V1(inqud_enqueue_checkout);
+PG_FUNCTION_INFO_V1(inqud_get_checkout);
+PG_FUNCTION_INFO_V1(inqud_wait_checkout);
+PG_FUNCTION_INFO_V1(inqud_refresh);
+PG_FUNCTION_INFO_V1(inqud_retry);
+PG_FUNCTION_INFO_V1(inqud_cancel);
+PG_FUNCTION_INFO_V1(inqud_adopt);
+
+/* How long a session waits before it looks again at what another process does. */
+#define LOOK_AGAIN_MS 20
+
+/* ---------------------------------------------------------------------
+ * Small things
+ * ---------------------------------------------------------------------
+ */
+
+static Datum
+name_datum(const char *name)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(name));
+}
+
+static char *
+current_role(void)
+{
+	return GetUserNameFromId(GetUserId(), false);
+}
+
+/* Copy a result's composite column into the context that was current before SPI. */
+static Datum
+keep_row(int column)
+{
+	bool		isnull;
+	Datum		row = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+									column, &isnull);
+
+	return isnull ? (Datum) 0 : SPI_datumTransfer(row, false, -1);
+}
+
+/* Run a statement of ours that gives one composite value; 0 when null or no row. */
+static Datum
+row_of(InqudStatement *statement, Datum *values)
+{
+	InqudRole	role;
+	Datum		row = (Datum) 0;
+
+	inqud_enter(&role);
+	if (inqud_execute(statement, values, NULL) > 0)
+		row = keep_row(1);
+	inqud_leave(&role);
+	return row;
+}
+
+/* The row of inqud.checkout with this id, as it is now. */
+static Datum
+checkout_row(int64 id)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT k FROM inqud.checkout k WHERE k.id = $1", 1, types
+	};
+	Datum		value = Int64GetDatum(id);
+
+	return row_of(&statement, &value);
+}
+
+/* A context that ends with the (sub)transaction at the latest, whatever happens. */
+static MemoryContext
+begin_work(void)
+{
+	return AllocSetContextCreate(CurTransactionContext, "inqud call", ALLOCSET_SMALL_SIZES);
+}
+
+/* Sleep, open to interrupts. */
+static void
+nap(long ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+					 inqud_wait_event());
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* ---------------------------------------------------------------------
+ * Create and enqueue
+ * ---------------------------------------------------------------------
+ */
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int i)
+{
+	return PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i));
+}
+
+/* The arguments of inqud_create_checkout and inqud_enqueue_checkout. */
+static void
+read_order(FunctionCallInfo fcinfo, InqudNewOrder *order)
+{
+	memset(order, 0, sizeof(InqudNewOrder));
+	order->order_id = text_argument(fcinfo, 1);
+	order->name = text_argument(fcinfo, 2);
+	order->return_url = text_argument(fcinfo, 3);
+	order->has_amount = !PG_ARGISNULL(4);
+	order->amount = order->has_amount ? PG_GETARG_DATUM(4) : (Datum) 0;
+	order->currency = text_argument(fcinfo, 5);
+	order->type = text_argument(fcinfo, 6);
+	order->has_expires_at = !PG_ARGISNULL(7);
+	order->expires_at = order->has_expires_at ? PG_GETARG_TIMESTAMPTZ(7) : 0;
+	order->has_extra = !PG_ARGISNULL(8);
+	order->extra = order->has_extra ? PG_GETARG_DATUM(8) : (Datum) 0;
+}
+
+/* Check everything, then queue; returns the checkout's id. */
+static int64
+enqueue(FunctionCallInfo fcinfo, int needs, InqudProject **project, MemoryContext work)
+{
+	InqudNewOrder order;
+	Datum		value;
+	char	   *name = text_argument(fcinfo, 0);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"project\" must not be null")));
+	*project = inqud_project_get(name, GetUserId(), needs);
+	inqud_project_release_with(*project, work);
+	/* our types are looked up in the extension's schema */
+	(void) inqud_extension_present();
+	read_order(fcinfo, &order);
+	inqud_check_order(&order, *project);
+	value = inqud_order_datum(&order);
+	return inqud_enqueue(*project, &value, 1);
+}
+
+/*
+ * inqud_enqueue_checkout: see section 3 of the design.  Errors: 22023, 22004 for
+ * the arguments; 42704, 42501 for the project; 23505 when the order has another
+ * checkout.
+ */
+Datum
+inqud_enqueue_checkout(PG_FUNCTION_ARGS)
+{
+	MemoryContext work = begin_work();
+	InqudProject *project;
+	int64		id = enqueue(fcinfo, INQUD_NEED_USAGE, &project, work);
+
+	MemoryContextDelete(work);
+	PG_RETURN_DATUM(checkout_row(id));
+}
+
+/* A URL is visible outside as soon as this returns, so its row's commit must be durable. */
+static void
+raise_synchronous_commit(void)
+{
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		(void) set_config_option("synchronous_commit", "on", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/* Take the create over from the queue; NULL while somebody else has it. */
+static InqudTask *
+take(int64 id, MemoryContext work)
+{
+	static const char *const types[] = {"int8", "int8"};
+	static InqudStatement statement = {
+		"SELECT * FROM inqud._take($1, $2)", 2, types
+	};
+	Datum		values[2];
+	InqudRole	role;
+	InqudTask  *task = NULL;
+
+	values[0] = Int64GetDatum(id);
+	values[1] = Int64GetDatum(inqud_random_lease());
+	inqud_enter(&role);
+	inqud_execute(&statement, values, NULL);
+	if (SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) != NULL)
+		task = inqud_task_from_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, work);
+	inqud_leave(&role);
+	return task;
+}
+
+/* Is it still to be sent?  As everybody sees it now. */
+static bool
+is_queued(int64 id)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT FROM inqud.checkout k WHERE k.id = $1 AND k.state = 'queued'", 1, types
+	};
+	Datum		value = Int64GetDatum(id);
+	InqudRole	role;
+	uint64		n;
+
+	inqud_enter(&role);
+	n = inqud_execute(&statement, &value, NULL);
+	inqud_leave(&role);
+	return n > 0;
+}
+
+/*
+ * Get hold of a queued create, or wait while the worker sends it.  NULL when it
+ * is no longer queued.
+ */
+static InqudTask *
+take_or_wait(int64 id, const InqudProject *project, MemoryContext work)
+{
+	TimestampTz deadline = GetCurrentTimestamp() + project->account.timeout_ms * 1000;
+
+	while (is_queued(id))
+	{
+		InqudTask  *task = take(id, work);
+
+		if (task)
+			return task;
+		if (GetCurrentTimestamp() > deadline)
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("checkout " INT64_FORMAT " is being sent by the worker", id),
+					 errhint("Use inqud_wait_checkout to wait for its URL.")));
+		nap(LOOK_AGAIN_MS);
+	}
+	return NULL;
+}
+
+/* Have SQL write an outcome back; returns the row of inqud.checkout afterwards. */
+static Datum
+apply(const InqudTask *task, const InqudResult *result)
+{
+	static const char *const types[] = {"_outcome"};
+	static InqudStatement statement = {
+		"SELECT inqud._apply($1, false)", 1, types
+	};
+	Datum		value = inqud_outcome_datum(task, result);
+
+	(void) row_of(&statement, &value);
+	inqud_wake_at_commit();
+	return checkout_row(task->checkout);
+}
+
+static bool
+is_ok(const InqudResult *result)
+{
+	return inqud_reply_outcome(result->reply) == INQUD_OK;
+}
+
+static void
+check_project_id(const InqudTask *task, const InqudProject *project)
+{
+	if (strcmp(task->project_id, project->account.project_id) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("checkout " INT64_FORMAT " belongs to another project of Inqud", task->checkout),
+				 errdetail("It was made for project_id \"%s\", and server \"%s\" says \"%s\" now.",
+						   task->project_id, project->name, project->account.project_id)));
+}
+
+/* Send a create that is ours now, and record what comes of it. */
+static Datum
+create_now(InqudTask *task, const InqudProject *project, MemoryContext work)
+{
+	InqudResult result;
+	const char *why;
+	InqudRequest *request;
+	const InqudCheckout *reply;
+	Datum		row;
+
+	check_project_id(task, project);
+	request = inqud_task_request(task, project, &why);
+	if (request == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not build the request for order \"%s\"",
+						inqud_from_utf8(task->order.order_id)),
+				 errdetail("Reason: %s.", why)));
+	inqud_request_free_with(request, work);
+	inqud_call(project, task, request, &result, work);
+	if (!is_ok(&result))
+		inqud_raise_outcome(task, project, &result);
+	reply = inqud_reply_checkout(result.reply);
+	inqud_log_if_forgotten(task->project, inqud_from_utf8(task->order.order_id), reply->id);
+	row = apply(task, &result);
+	return row;
+}
+
+/* The answer did not fit the order: SQL has noted why, and the error undoes the note. */
+static void
+check_created(int64 id)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT k.error, k.order_id FROM inqud.checkout k WHERE k.id = $1 AND k.state = 'failed'",
+		1, types
+	};
+	Datum		value = Int64GetDatum(id);
+	InqudRole	role;
+
+	inqud_enter(&role);
+	if (inqud_execute(&statement, &value, NULL) > 0)
+		inqud_raise_misfit(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2),
+						   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	inqud_leave(&role);
+}
+
+/*
+ * inqud_create_checkout: as inqud_enqueue_checkout, and sends it now.  Further
+ * errors: IQ001 to IQ005 and 08001 for the call; 55P03 when the worker has been
+ * sending it for too long; 25006 in a read-only transaction.
+ */
+Datum
+inqud_create_checkout(PG_FUNCTION_ARGS)
+{
+	MemoryContext work = begin_work();
+	InqudProject *project;
+	InqudTask  *task;
+	int64		id;
+
+	PreventCommandIfReadOnly("inqud_create_checkout()");
+	id = enqueue(fcinfo, INQUD_NEED_USAGE | INQUD_NEED_CREDENTIALS, &project, work);
+	task = take_or_wait(id, project, work);
+	if (task)
+	{
+		raise_synchronous_commit();
+		(void) create_now(task, project, work);
+		check_created(id);
+	}
+	MemoryContextDelete(work);
+	PG_RETURN_DATUM(checkout_row(id));
+}
+
+/* ---------------------------------------------------------------------
+ * Read
+ * ---------------------------------------------------------------------
+ */
+
+/* The task of reading a checkout; task->checkout stays 0 when it is not recorded. */
+static InqudTask *
+find_recorded(const char *project, const char *checkout_id, MemoryContext work)
+{
+	static const char *const types[] = {"text", "text", "name"};
+	static InqudStatement statement = {
+		"SELECT k.id, k.project_id, coalesce(q.poke, 0),"
+		" EXISTS (SELECT FROM pg_roles r WHERE r.rolname = k.owner AND pg_has_role($3, r.oid, 'USAGE'))"
+		" FROM inqud.checkout k LEFT JOIN inqud.queue q ON q.checkout = k.id AND NOT q.hook"
+		" WHERE k.project = $1 AND k.checkout_id = $2", 3, types
+	};
+	MemoryContext old = MemoryContextSwitchTo(work);
+	InqudTask  *task = palloc0(sizeof(InqudTask));
+	Datum		values[3];
+	InqudRole	role;
+	bool		isnull;
+
+	task->project = pstrdup(project);
+	task->checkout_id = pstrdup(checkout_id);
+	values[0] = CStringGetTextDatum(project);
+	values[1] = CStringGetTextDatum(checkout_id);
+	values[2] = name_datum(current_role());
+	MemoryContextSwitchTo(old);
+
+	inqud_enter(&role);
+	if (inqud_execute(&statement, values, NULL) > 0)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+
+		if (!DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied for checkout \"%s\"", checkout_id),
+					 errdetail("It belongs to another role.")));
+		task->checkout = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		task->project_id = MemoryContextStrdup(work, SPI_getvalue(tuple, desc, 2));
+		task->poke = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
+	}
+	inqud_leave(&role);
+	return task;
+}
+
+/* What a reply says, as a row that is not recorded (or cannot be written to now). */
+static Datum
+seen(const InqudTask *task, const InqudProject *project, const InqudResult *result)
+{
+	static const char *const types[] = {"text", "text", "int8", "_outcome"};
+	static InqudStatement statement = {
+		"SELECT inqud._seen($1, $2, $3, $4)", 4, types
+	};
+	Datum		values[4];
+
+	values[0] = CStringGetTextDatum(project->name);
+	values[1] = CStringGetTextDatum(project->account.project_id);
+	values[2] = Int64GetDatum(task->checkout);
+	values[3] = inqud_outcome_datum(task, result);
+	return row_of(&statement, values);
+}
+
+static void
+check_checkout_id(const char *checkout_id)
+{
+	const char *c;
+
+	for (c = checkout_id; *c > ' ' && *c < 0x7f; c++)
+		 /* skip */ ;
+	if (*c != '\0' || c == checkout_id || c - checkout_id > 200)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for \"checkout_id\""),
+				 errdetail("It is an id of Inqud, such as CCO-11111111-2222-4333-8444-555555555555.")));
+}
+
+/*
+ * inqud_get_checkout: reads one checkout now.  Errors: those of the project
+ * (42704, 42501), 42501 for another role's checkout, IQ002 to IQ005 and 08001
+ * for the call.
+ */
+Datum
+inqud_get_checkout(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *checkout_id = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	MemoryContext work = begin_work();
+	InqudProject *project;
+	InqudTask  *task;
+	InqudRequest *request;
+	InqudResult result;
+	const char *why;
+	Datum		row;
+
+	check_checkout_id(checkout_id);
+	project = inqud_project_get(name, GetUserId(), INQUD_NEED_USAGE | INQUD_NEED_CREDENTIALS);
+	inqud_project_release_with(project, work);
+	task = find_recorded(name, checkout_id, work);
+	if (task->checkout != 0)
+		check_project_id(task, project);
+	request = inqud_task_request(task, project, &why);
+	if (request == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not build the request for checkout \"%s\"", checkout_id),
+				 errdetail("Reason: %s.", why)));
+	inqud_request_free_with(request, work);
+	inqud_call(project, task, request, &result, work);
+	if (!is_ok(&result))
+		inqud_raise_outcome(task, project, &result);
+	if (task->checkout != 0 && !XactReadOnly && !RecoveryInProgress())
+		row = apply(task, &result);
+	else
+		row = seen(task, project, &result);
+	MemoryContextDelete(work);
+	PG_RETURN_DATUM(row);
+}
+
+/* ---------------------------------------------------------------------
+ * Wait
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * Is there news for somebody who waits?  Raises 42704 when the role must not see
+ * the checkout, and 55000 when this transaction queued it itself and so waits for
+ * what its own commit would start.
+ */
+static bool
+has_news(int64 id)
+{
+	static const char *const types[] = {"int8", "name"};
+	static InqudStatement statement = {
+		"SELECT k.state <> 'queued', k.xmin FROM inqud.checkout k WHERE k.id = $1"
+		" AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = k.owner AND pg_has_role($2, r.oid, 'USAGE'))",
+		2, types
+	};
+	Datum		values[2];
+	InqudRole	role;
+	bool		isnull;
+	bool		news;
+	TransactionId xmin;
+
+	values[0] = Int64GetDatum(id);
+	values[1] = name_datum(current_role());
+	inqud_enter(&role);
+	if (inqud_execute(&statement, values, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("checkout " INT64_FORMAT " does not exist", id)));
+	news = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	xmin = DatumGetTransactionId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+	inqud_leave(&role);
+	if (!news && TransactionIdIsCurrentTransactionId(xmin))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("checkout " INT64_FORMAT " was queued by this transaction", id),
+				 errdetail("It is sent after the commit."),
+				 errhint("Commit first, then wait.")));
+	return news;
+}
+
+static TimestampTz
+wait_until(Interval *timeout)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(now),
+												   IntervalPGetDatum(timeout)));
+}
+
+/*
+ * inqud_wait_checkout: waits until the URL is there or the checkout failed; on
+ * timeout the row as it is.  Errors: 42704, 55000 (queued by this transaction),
+ * 25001 above READ COMMITTED.
+ */
+Datum
+inqud_wait_checkout(PG_FUNCTION_ARGS)
+{
+	int64		id = PG_GETARG_INT64(0);
+	TimestampTz deadline = wait_until(PG_GETARG_INTERVAL_P(1));
+	InqudDatabase *database = inqud_database(MyDatabaseId, true);
+
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("inqud_wait_checkout cannot see news in this transaction"),
+				 errdetail("Its isolation level shows the state of its beginning."),
+				 errhint("Wait in a transaction of its own, at READ COMMITTED.")));
+
+	if (database)
+		ConditionVariablePrepareToSleep(&database->news);
+	while (!has_news(id))
+	{
+		long		left = (long) ((deadline - GetCurrentTimestamp()) / 1000);
+
+		CHECK_FOR_INTERRUPTS();
+		if (left <= 0)
+			break;
+		/* whoever records news tells; another look each second costs nothing */
+		if (database)
+			(void) ConditionVariableTimedSleep(&database->news, Min(left, 1000),
+											   inqud_wait_event());
+		else
+			nap(Min(left, LOOK_AGAIN_MS));
+	}
+	if (database)
+		ConditionVariableCancelSleep();
+	PG_RETURN_DATUM(checkout_row(id));
+}
+
+/* ---------------------------------------------------------------------
+ * Refresh, retry, cancel, adopt
+ * ---------------------------------------------------------------------
+ */
+
+static Datum
+ask(InqudStatement *statement, int64 id)
+{
+	Datum		values[2];
+	Datum		row;
+
+	values[0] = Int64GetDatum(id);
+	values[1] = name_datum(current_role());
+	row = row_of(statement, values);
+	inqud_wake_at_commit();
+	return row;
+}
+
+static const char *const id_and_role[] = {"int8", "name"};
+
+Datum
+inqud_refresh(PG_FUNCTION_ARGS)
+{
+	static InqudStatement statement = {
+		"SELECT inqud._refresh($1, $2)", 2, id_and_role
+	};
+
+	PG_RETURN_DATUM(ask(&statement, PG_GETARG_INT64(0)));
+}
+
+Datum
+inqud_retry(PG_FUNCTION_ARGS)
+{
+	static InqudStatement statement = {
+		"SELECT inqud._retry($1, $2)", 2, id_and_role
+	};
+
+	PG_RETURN_DATUM(ask(&statement, PG_GETARG_INT64(0)));
+}
+
+Datum
+inqud_cancel(PG_FUNCTION_ARGS)
+{
+	static InqudStatement statement = {
+		"SELECT inqud._cancel($1, $2)", 2, id_and_role
+	};
+
+	PG_RETURN_DATUM(ask(&statement, PG_GETARG_INT64(0)));
+}
+
+Datum
+inqud_adopt(PG_FUNCTION_ARGS)
+{
+	static const char *const types[] = {"text", "name"};
+	static InqudStatement statement = {
+		"SELECT inqud._adopt($1, $2)", 2, types
+	};
+	Datum		values[2];
+	char		nulls[2] = {' ', ' '};
+	InqudRole	role;
+	bool		isnull;
+	int64		n;
+
+	values[0] = PG_ARGISNULL(0) ? (Datum) 0 : PG_GETARG_DATUM(0);
+	nulls[0] = PG_ARGISNULL(0) ? 'n' : ' ';
+	values[1] = name_datum(current_role());
+	inqud_enter(&role);
+	inqud_execute(&statement, values, nulls);
+	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	inqud_leave(&role);
+	inqud_wake_at_commit();
+	PG_RETURN_INT64(n);
+}

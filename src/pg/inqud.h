@@ -1,0 +1,215 @@
+/*-------------------------------------------------------------------------
+ *
+ * inqud.h
+ *		What the files of src/pg share: settings, catalog access, the calls
+ *		of one transfer, and errors.
+ *
+ * Words: a project is a foreign server; a task is a call that is due; an
+ * outcome is how it ended; a lane is what the worker keeps per project.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef INQUD_H
+#define INQUD_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "datatype/timestamp.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+
+#include "client/inqud_client.h"
+#include "pg/compat.h"
+#include "pg/options.h"
+
+/* ---------------------------------------------------------------------
+ * module.c: settings
+ * ---------------------------------------------------------------------
+ */
+extern bool inqud_enabled;
+extern char *inqud_worker_role;
+extern int	inqud_max_workers;
+
+extern const char *inqud_user_agent(void);
+
+/* ---------------------------------------------------------------------
+ * catalog.c: finding the extension, and acting as its owner
+ * ---------------------------------------------------------------------
+ */
+
+/* What is switched while this code acts as the extension's owner. */
+typedef struct InqudRole
+{
+	Oid			userid;			/* who asked */
+	int			sec_context;
+	int			guc_level;
+} InqudRole;
+
+/* Is the extension here, and schema inqud its member?  Cached until it changes. */
+extern bool inqud_extension_present(void);
+
+/*
+ * From here to inqud_leave, act as the extension's owner, with a safe
+ * search_path, connected to SPI.  Errors undo all of it.  Raises 42704 when the
+ * extension's schema is not what the script made.
+ */
+extern void inqud_enter(InqudRole *role);
+extern void inqud_leave(InqudRole *role);
+
+/* The tuple descriptor of one of our composite types, e.g. "_outcome"; cached. */
+extern TupleDesc inqud_type_desc(const char *name);
+extern Oid	inqud_type_oid(const char *name);
+extern Oid	inqud_type_array(const char *name);
+
+/* A statement whose plan is kept for the life of the process. */
+typedef struct InqudStatement
+{
+	const char *sql;
+	int			nargs;
+	const char *const *argtypes;	/* names; those of ours begin with "_" */
+	SPIPlanPtr	plan;
+	uint32		generation;		/* of the extension it was made for */
+} InqudStatement;
+
+/* This cluster and database as a number, see inqud._home(). */
+extern int64 inqud_this_home(void);
+
+/* Run it.  Between inqud_enter and inqud_leave only.  Returns the number of rows. */
+extern uint64 inqud_execute(InqudStatement *statement, Datum *values,
+							const char *nulls);
+
+/* ---------------------------------------------------------------------
+ * task.c: tasks out of rows, outcomes into rows, and the encodings between
+ * ---------------------------------------------------------------------
+ */
+typedef struct InqudTask
+{
+	int64		checkout;		/* 0 = none, a read of what is not recorded */
+	bool		is_create;
+	bool		is_poked;
+	int64		lease;
+	int32		poke;
+	int32		attempts;
+	char	   *project;
+	char	   *project_id;
+	char	   *owner;
+	char	   *checkout_id;
+	InqudOrder	order;			/* texts in UTF-8 */
+	int64		sent_expires_at;	/* what the POST said, microseconds since 1970; 0 = nothing */
+	MemoryContext context;		/* owns the task and all its texts */
+} InqudTask;
+
+/* Make a task of a row of type inqud._task, in a context of its own under "parent". */
+extern InqudTask *inqud_task_from_tuple(HeapTuple tuple, TupleDesc desc, MemoryContext parent);
+extern void inqud_task_free(InqudTask *task);
+
+/* Build the HTTP request of a task; NULL with *why when it cannot be. */
+extern InqudRequest *inqud_task_request(InqudTask *task, const InqudProject *project,
+										const char **why);
+
+/* How a call ended; lives until its outcome is recorded. */
+typedef struct InqudResult
+{
+	const char *outcome;		/* inqud_outcome_name(), or "held", "blocked" */
+	const char *message;		/* UTF-8 */
+	int			http_status;
+	TimestampTz started;
+	TimestampTz arrived;
+	int64		retry_in_ms;
+	int64		retry_for_ms;
+	int64		read_in_ms;
+	InqudReply *reply;			/* or NULL */
+} InqudResult;
+
+/* An inqud._outcome of it. */
+extern Datum inqud_outcome_datum(const InqudTask *task, const InqudResult *result);
+
+/* Text between the database's encoding and UTF-8; "from" gives NULL where it cannot be said. */
+extern char *inqud_to_utf8(const char *text);
+extern char *inqud_from_utf8(const char *text);
+
+extern TimestampTz inqud_from_unix(int64 usec);
+extern int64 inqud_to_unix(TimestampTz when);
+
+/* ---------------------------------------------------------------------
+ * crypto.c: the server's HMAC and random for the client
+ * ---------------------------------------------------------------------
+ */
+extern const InqudCrypto inqud_crypto;
+extern int64 inqud_random_lease(void);
+
+/* ---------------------------------------------------------------------
+ * transfer.c: one call of this session
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * Send the request and wait for its end, open to cancel and termination at any
+ * time.  The reply is freed with "context".
+ */
+extern void inqud_call(const InqudProject *project, const InqudTask *task,
+					   const InqudRequest *request, InqudResult *result,
+					   MemoryContext context);
+
+/* Free with the memory context. */
+extern void inqud_request_free_with(InqudRequest *request, MemoryContext context);
+
+/* ---------------------------------------------------------------------
+ * errors.c: what an API failure is to a user; the one place that raises IQxxx
+ * ---------------------------------------------------------------------
+ */
+#define ERRCODE_INQUD_REFUSED		MAKE_SQLSTATE('I','Q','0','0','1')
+#define ERRCODE_INQUD_CREDENTIALS	MAKE_SQLSTATE('I','Q','0','0','2')
+#define ERRCODE_INQUD_THROTTLED		MAKE_SQLSTATE('I','Q','0','0','3')
+#define ERRCODE_INQUD_UNKNOWN		MAKE_SQLSTATE('I','Q','0','0','4')
+#define ERRCODE_INQUD_REPLY			MAKE_SQLSTATE('I','Q','0','0','5')
+#define ERRCODE_INQUD_DIGEST		MAKE_SQLSTATE('I','Q','0','0','6')
+
+extern void inqud_raise_outcome(const InqudTask *task, const InqudProject *project,
+								const InqudResult *result) pg_attribute_noreturn();
+/* The answer to a create is not of this order; texts in the database's encoding. */
+extern void inqud_raise_misfit(const char *order_id, const char *why) pg_attribute_noreturn();
+extern void inqud_raise_throttled(const InqudProject *project, int64 wait_ms) pg_attribute_noreturn();
+
+/* One sentence for the row's "error" and the event: outcome, status, Inqud's words.  UTF-8, palloc'ed. */
+extern char *inqud_outcome_text(const InqudReply *reply, const InqudResponse *response);
+
+/* ---------------------------------------------------------------------
+ * enqueue.c: orders into the queue
+ * ---------------------------------------------------------------------
+ */
+
+/* An order as the caller gave it, in the database's encoding. */
+typedef struct InqudNewOrder
+{
+	const char *order_id;
+	const char *name;
+	const char *return_url;
+	const char *currency;		/* or NULL */
+	const char *type;			/* or NULL = by the amount */
+	bool		has_amount;
+	Datum		amount;			/* numeric */
+	bool		has_expires_at;
+	TimestampTz expires_at;
+	bool		has_extra;
+	Datum		extra;			/* jsonb */
+} InqudNewOrder;
+
+/*
+ * Check an order against the rules of section 3 of the design; raises the
+ * error, or fills in the type.
+ */
+extern void inqud_check_order(InqudNewOrder *order, const InqudProject *project);
+
+/* The order as inqud._order. */
+extern Datum inqud_order_datum(const InqudNewOrder *order);
+
+/*
+ * Queue n orders of one project as the current user.  Returns the id of the
+ * last one.
+ */
+extern int64 inqud_enqueue(const InqudProject *project, Datum *orders, int n);
+
+#endif							/* INQUD_H */

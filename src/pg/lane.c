@@ -1,0 +1,303 @@
+/*-------------------------------------------------------------------------
+ *
+ * lane.c
+ *		Projects, the schedule of reads, and who is paused.
+ *
+ * A checkout's next read follows from its queue row alone (client/plan.c), so
+ * the schedule is kept here and never written: a read that brings nothing new
+ * leaves no trace in the tables.  Nothing in this file touches the database.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg/dispatch.h"
+
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* What holds until a project's options have been read. */
+#define DEFAULT_WINDOW 8
+#define DEFAULT_RATE 5.0
+#define DEFAULT_POLL_NEW (INT64CONST(120) * USECS_PER_SEC)
+#define DEFAULT_POLL_ACTIVE (INT64CONST(20) * USECS_PER_SEC)
+
+typedef struct Pause
+{
+	uint64		key;			/* hash key */
+	TimestampTz until;
+	int			times;
+} Pause;
+
+static HTAB *followed_table = NULL;
+static HTAB *pause_table = NULL;
+
+static int
+later_first(const pairingheap_node *a, const pairingheap_node *b, void *arg)
+{
+	const Followed *fa = pairingheap_const_container(Followed, node, a);
+	const Followed *fb = pairingheap_const_container(Followed, node, b);
+
+	/* the heap gives the greatest first, and the earliest is wanted */
+	if (fa->due != fb->due)
+		return fa->due < fb->due ? 1 : -1;
+	return 0;
+}
+
+static HTAB *
+make_table(const char *name, Size entry)
+{
+	HASHCTL		control;
+
+	memset(&control, 0, sizeof(control));
+	control.keysize = sizeof(int64);
+	control.entrysize = entry;
+	control.hcxt = worker.context;
+	return hash_create(name, 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+void
+inqud_lanes_init(void)
+{
+	dlist_init(&worker.lanes);
+	dlist_init(&worker.finished);
+	followed_table = make_table("inqud followed checkouts", sizeof(Followed));
+	pause_table = make_table("inqud pauses", sizeof(Pause));
+}
+
+/* ---------------------------------------------------------------------
+ * Lanes
+ * ---------------------------------------------------------------------
+ */
+
+Lane *
+inqud_lane(const char *project)
+{
+	dlist_iter	iter;
+	MemoryContext old;
+	Lane	   *lane;
+
+	dlist_foreach(iter, &worker.lanes)
+	{
+		lane = dlist_container(Lane, node, iter.cur);
+		if (strcmp(lane->project, project) == 0)
+			return lane;
+	}
+	old = MemoryContextSwitchTo(worker.context);
+	lane = palloc0(sizeof(Lane));
+	lane->project = pstrdup(project);
+	lane->active = pairingheap_allocate(later_first, NULL);
+	lane->idle = pairingheap_allocate(later_first, NULL);
+	dlist_init(&lane->ready);
+	lane->create_due = lane->poked_due = INQUD_FAR;
+	lane->window = DEFAULT_WINDOW;
+	lane->rate = DEFAULT_RATE;
+	lane->poll_new = DEFAULT_POLL_NEW;
+	lane->poll_active = DEFAULT_POLL_ACTIVE;
+	dlist_push_tail(&worker.lanes, &lane->node);
+	MemoryContextSwitchTo(old);
+	return lane;
+}
+
+/* Connections: enough for all windows together, so that none is closed to be opened again. */
+static void
+fit_connections(void)
+{
+	dlist_iter	iter;
+	int			window = 0;
+
+	dlist_foreach(iter, &worker.lanes)
+		window += dlist_container(Lane, node, iter.cur)->window;
+	if (window == worker.window)
+		return;
+	worker.window = window;
+	inqud_engine_set_connections(worker.engine, window + 4);
+}
+
+void
+inqud_lane_options(Lane *lane, const InqudProject *project)
+{
+	lane->rate = project->rate_limit;
+	lane->limiter = project->limiter;
+	lane->poll_new = project->poll_new_ms * 1000;
+	lane->poll_active = project->poll_active_ms * 1000;
+	if (lane->window != project->max_inflight)
+	{
+		lane->window = project->max_inflight;
+		fit_connections();
+	}
+}
+
+/* When this lane has something to do next, as far as is known. */
+TimestampTz
+inqud_lane_next(Lane *lane)
+{
+	TimestampTz next = Min(lane->create_due, lane->poked_due);
+
+	if (!pairingheap_is_empty(lane->active))
+		next = Min(next, pairingheap_container(Followed, node, pairingheap_first(lane->active))->due);
+	if (!pairingheap_is_empty(lane->idle))
+		next = Min(next, pairingheap_container(Followed, node, pairingheap_first(lane->idle))->due);
+	if (next == INQUD_FAR)
+		return next;
+	return Max(next, lane->hold);
+}
+
+/* ---------------------------------------------------------------------
+ * Followed checkouts
+ * ---------------------------------------------------------------------
+ */
+
+static void
+take_out(Followed *followed)
+{
+	if (!followed->waiting)
+		return;
+	pairingheap_remove(followed->in_active ? followed->lane->active : followed->lane->idle,
+					   &followed->node);
+	followed->waiting = false;
+}
+
+Followed *
+inqud_followed(int64 id)
+{
+	return hash_search(followed_table, &id, HASH_FIND, NULL);
+}
+
+void
+inqud_forget(int64 id)
+{
+	Followed   *followed = inqud_followed(id);
+
+	if (followed == NULL)
+		return;
+	take_out(followed);
+	hash_search(followed_table, &id, HASH_REMOVE, NULL);
+	worker.n_followed--;
+}
+
+/* Follow a checkout as its queue row says; its next read is scheduled separately. */
+Followed *
+inqud_follow(int64 id, Lane *lane, const char *phase, TimestampTz tail_from)
+{
+	bool		found;
+	Followed   *followed = hash_search(followed_table, &id, HASH_ENTER, &found);
+	InqudPhase	read = INQUD_PHASE_NEW;
+
+	if (!found)
+	{
+		memset((char *) followed + sizeof(int64), 0, sizeof(Followed) - sizeof(int64));
+		worker.n_followed++;
+	}
+	take_out(followed);
+	(void) inqud_phase_read(phase, &read);
+	followed->lane = lane;
+	followed->phase = (uint8) read;
+	followed->tail_from = TIMESTAMP_NOT_FINITE(tail_from) ? GetCurrentTimestamp() : tail_from;
+	return followed;
+}
+
+/*
+ * Put it in the heap of its lane, for the next read of its plan; not before
+ * "not_before" (a backoff), which may be 0.
+ */
+void
+inqud_schedule(Followed *followed, TimestampTz not_before)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	InqudPlan	plan;
+	int64		next;
+
+	take_out(followed);
+	plan = inqud_plan((InqudPhase) followed->phase, inqud_to_unix(followed->tail_from),
+					  inqud_to_unix(now), followed->lane->poll_new, followed->lane->poll_active);
+	next = inqud_plan_next(&plan, followed->id, inqud_to_unix(now));
+	followed->due = Max(inqud_from_unix(next), not_before);
+	followed->until = plan.until == INQUD_NEVER ? INQUD_FAR :
+		plan.over ? now : inqud_from_unix(plan.until);
+	if (plan.over)
+		followed->until = now;
+	followed->in_active = followed->phase == INQUD_PHASE_ACTIVE ||
+		followed->phase == INQUD_PHASE_REOPENED;
+	pairingheap_add(followed->in_active ? followed->lane->active : followed->lane->idle,
+					&followed->node);
+	followed->waiting = true;
+}
+
+/* Take the next checkout out that is due to be read; active ones first. */
+Followed *
+inqud_next_read(Lane *lane, TimestampTz now)
+{
+	pairingheap *heaps[2];
+	int			i;
+
+	heaps[0] = lane->active;
+	heaps[1] = lane->idle;
+	for (i = 0; i < 2; i++)
+	{
+		Followed   *followed;
+
+		if (pairingheap_is_empty(heaps[i]))
+			continue;
+		followed = pairingheap_container(Followed, node, pairingheap_first(heaps[i]));
+		if (followed->due > now)
+			continue;
+		take_out(followed);
+		return followed;
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------------
+ * Pauses
+ * ---------------------------------------------------------------------
+ */
+
+uint64
+inqud_pause_key(const InqudProject *project)
+{
+	return project->credential ^ (project->limiter * UINT64CONST(0x9E3779B97F4A7C15));
+}
+
+TimestampTz
+inqud_paused_until(uint64 key)
+{
+	Pause	   *pause = hash_search(pause_table, &key, HASH_FIND, NULL);
+
+	return pause ? pause->until : 0;
+}
+
+/* Returns the milliseconds of the pause. */
+int64
+inqud_pause(uint64 key, int64 min_ms, int64 max_ms)
+{
+	bool		found;
+	TimestampTz now = GetCurrentTimestamp();
+	Pause	   *pause = hash_search(pause_table, &key, HASH_ENTER, &found);
+	int64		ms;
+
+	if (!found)
+	{
+		pause->times = 0;
+		pause->until = 0;
+	}
+	/* those that were under way together are one refusal */
+	if (pause->until <= now)
+	{
+		uint32		random;
+
+		if (!pg_strong_random(&random, sizeof(random)))
+			random = (uint32) now;
+		pause->times = Min(pause->times + 1, 30);
+		ms = inqud_backoff_ms(pause->times, min_ms, max_ms, random);
+		pause->until = TimestampTzPlusMilliseconds(now, ms);
+	}
+	else
+		ms = (pause->until - now) / 1000 + 1;
+	return ms;
+}
+
+void
+inqud_unpause(uint64 key)
+{
+	(void) hash_search(pause_table, &key, HASH_REMOVE, NULL);
+}

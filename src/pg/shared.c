@@ -1,0 +1,210 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared.c
+ *		Shared memory: one slot per database, and the rate limits.
+ *
+ * Plain data only: no process-local pointer, no descriptor.  The struct begins
+ * with its size and version, so that a library that was replaced under a
+ * running server sees that it does not fit and does without.
+ *
+ * One lock guards all of it; it is held for a few instructions at a time, never
+ * while anything is waited for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg/inqud.h"
+
+#include "miscadmin.h"
+#include "pg/shared.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+#define INQUD_SHARED_VERSION 1
+
+typedef struct InqudShared
+{
+	Size		size;
+	uint32		version;
+	Latch	   *launcher;		/* NULL while none runs */
+	InqudDatabase databases[INQUD_MAX_DATABASES];
+	InqudLimiter limiters[INQUD_MAX_LIMITERS];
+} InqudShared;
+
+static InqudShared *shared = NULL;
+static LWLock *lock = NULL;
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static void
+shared_request(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(InqudShared)));
+	RequestNamedLWLockTranche("inqud", 1);
+}
+
+static void
+shared_startup(void)
+{
+	bool		found;
+	InqudShared *area;
+	int			i;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	area = ShmemInitStruct("inqud", sizeof(InqudShared), &found);
+	if (!found)
+	{
+		memset(area, 0, sizeof(InqudShared));
+		area->size = sizeof(InqudShared);
+		area->version = INQUD_SHARED_VERSION;
+		for (i = 0; i < INQUD_MAX_DATABASES; i++)
+		{
+			pg_atomic_init_u32(&area->databases[i].work, 0);
+			ConditionVariableInit(&area->databases[i].news);
+		}
+	}
+	lock = &(GetNamedLWLockTranche("inqud"))->lock;
+	LWLockRelease(AddinShmemInitLock);
+
+	if (area->size == sizeof(InqudShared) && area->version == INQUD_SHARED_VERSION)
+		shared = area;
+}
+
+void
+inqud_shared_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = shared_request;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = shared_startup;
+}
+
+bool
+inqud_shared_ready(void)
+{
+	return shared != NULL;
+}
+
+void
+inqud_shared_lock(void)
+{
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+}
+
+void
+inqud_shared_unlock(void)
+{
+	LWLockRelease(lock);
+}
+
+InqudLimiter *
+inqud_shared_limiters(void)
+{
+	return shared ? shared->limiters : NULL;
+}
+
+InqudDatabase *
+inqud_database_at(int i)
+{
+	return &shared->databases[i];
+}
+
+/*
+ * Find or make the slot.  Slots never move and are given back only when the
+ * launcher sees that the database is gone, so the pointer stays good.
+ */
+InqudDatabase *
+inqud_database(Oid dbid, bool create)
+{
+	InqudDatabase *unused = NULL;
+	InqudDatabase *found = NULL;
+	int			i;
+
+	if (shared == NULL)
+		return NULL;
+
+	inqud_shared_lock();
+	for (i = 0; i < INQUD_MAX_DATABASES && found == NULL; i++)
+	{
+		InqudDatabase *database = &shared->databases[i];
+
+		if (database->dbid == dbid)
+			found = database;
+		else if (database->dbid == InvalidOid && unused == NULL)
+			unused = database;
+	}
+	if (found == NULL && create && unused != NULL)
+	{
+		found = unused;
+		found->dbid = dbid;
+	}
+	inqud_shared_unlock();
+	return found;
+}
+
+static void
+launcher_unregister(int code, Datum arg)
+{
+	inqud_shared_lock();
+	shared->launcher = NULL;
+	inqud_shared_unlock();
+}
+
+void
+inqud_launcher_register(void)
+{
+	before_shmem_exit(launcher_unregister, (Datum) 0);
+	inqud_shared_lock();
+	shared->launcher = MyLatch;
+	inqud_shared_unlock();
+}
+
+void
+inqud_launcher_wake(void)
+{
+	Latch	   *latch;
+
+	if (shared == NULL)
+		return;
+	inqud_shared_lock();
+	latch = shared->launcher;
+	inqud_shared_unlock();
+	if (latch)
+		SetLatch(latch);
+}
+
+/*
+ * Called after commits, so it must not fail.  The worker that runs is told
+ * itself; if there is none, the launcher is.
+ */
+void
+inqud_database_wake(Oid dbid)
+{
+	InqudDatabase *database = inqud_database(dbid, true);
+	Latch	   *latch;
+
+	if (database == NULL)
+		return;
+	pg_atomic_fetch_add_u32(&database->work, 1);
+	inqud_shared_lock();
+	database->wanted = true;
+	latch = database->pid != 0 ? database->latch : NULL;
+	inqud_shared_unlock();
+	if (latch)
+		SetLatch(latch);
+	else
+		inqud_launcher_wake();
+}
+
+void
+inqud_database_news(InqudDatabase *database)
+{
+	if (database)
+		ConditionVariableBroadcast(&database->news);
+}

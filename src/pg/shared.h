@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared.h
+ *		What the processes of a server share: one slot per database, and the
+ *		rate limits.  There only when the library is preloaded.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef INQUD_SHARED_H
+#define INQUD_SHARED_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/latch.h"
+
+#define INQUD_MAX_DATABASES 512
+#define INQUD_MAX_LIMITERS 1024
+#define INQUD_ERROR_LEN 200
+
+/* One database and its worker. */
+typedef struct InqudDatabase
+{
+	Oid			dbid;			/* InvalidOid = free */
+	int			pid;			/* of the worker, 0 = none */
+	Latch	   *latch;			/* of the worker; latches lie in shared memory */
+	bool		wanted;			/* there may be something to do */
+	bool		starting;		/* the launcher has asked for it */
+	bool		stopped;		/* by inqud_worker_stop() */
+	bool		leave;			/* the worker shall end now */
+	int			away;			/* statements that need the database for themselves */
+	int			failures;		/* ends with an error, since the last good turn */
+	TimestampTz not_before;		/* of its next start */
+	TimestampTz wake_at;		/* when something will be due; 0 = never */
+	TimestampTz since;			/* start of the worker */
+	TimestampTz active_at;		/* last time it did something */
+	int			in_flight;
+	int64		followed;
+	char		error[INQUD_ERROR_LEN];	/* last one, without secrets */
+	pg_atomic_uint32 work;		/* commits that queued something, counted */
+	ConditionVariable news;		/* something was recorded */
+} InqudDatabase;
+
+/* Is there shared memory (was the library preloaded)? */
+extern bool inqud_shared_ready(void);
+
+/* To be called by _PG_init when preloading. */
+extern void inqud_shared_init(void);
+
+/* This database's slot, made if need be; NULL without preload or when all are taken. */
+extern InqudDatabase *inqud_database(Oid dbid, bool create);
+
+extern InqudDatabase *inqud_database_at(int i);
+
+extern void inqud_shared_lock(void);
+extern void inqud_shared_unlock(void);
+
+/* The launcher's latch, for whoever has news for it. */
+extern void inqud_launcher_register(void);
+extern void inqud_launcher_wake(void);
+
+/* There is something to do in this database: wake its worker or have one started. */
+extern void inqud_database_wake(Oid dbid);
+
+/* Something was recorded: whoever waits for it looks again. */
+extern void inqud_database_news(InqudDatabase *database);
+
+/* ---------------------------------------------------------------------
+ * limiter.c: calls per second to one base_url and project_id
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * Take one call.  0 = go; else microseconds to wait (because of the rate, or
+ * because Inqud told us to pause).
+ */
+extern int64 inqud_limiter_take(uint64 key, double rate);
+
+/* How many microseconds inqud_limiter_take would ask for, without taking. */
+extern int64 inqud_limiter_peek(uint64 key, double rate);
+
+/* Inqud asked for a pause. */
+extern void inqud_limiter_pause(uint64 key, int64 ms);
+
+typedef struct InqudLimiter
+{
+	uint64		key;			/* 0 = free */
+	int64		tat;			/* see inqud_rate_take */
+	int64		paused_until;	/* microseconds, PostgreSQL's clock */
+	int64		used_at;
+} InqudLimiter;
+
+extern InqudLimiter *inqud_shared_limiters(void);
+
+#endif							/* INQUD_SHARED_H */

@@ -1,0 +1,195 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer.c
+ *		One call of a session: send it, wait for it, stay open to interrupts.
+ *
+ * The session keeps one engine, and so its connections, for its life.  The wait
+ * is the server's own: latch, the engine's descriptor, its deadline and the
+ * postmaster's death in one place, so that a cancel, a timeout or a termination
+ * takes effect at once, in whatever phase the transfer is.  Nothing here is
+ * called by libcurl.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg/inqud.h"
+
+#include "miscadmin.h"
+#include "pg/shared.h"
+#include "pg/worker.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+/* Sessions have one call at a time; a few more connections cover several projects. */
+#define SESSION_CONNECTIONS 4
+
+static InqudEngine *engine = NULL;
+static WaitEventSet *events = NULL;
+
+/* What a call holds outside of memory contexts. */
+typedef struct Holder
+{
+	InqudRequest *request;
+	InqudTransfer *transfer;
+	InqudReply *reply;
+} Holder;
+
+static void
+let_go(void *arg)
+{
+	Holder	   *holder = arg;
+
+	inqud_transfer_free(holder->transfer);
+	inqud_request_free(holder->request);
+	inqud_reply_free(holder->reply);
+	memset(holder, 0, sizeof(Holder));
+}
+
+/* An empty holder that is let go with the context, made before anything it will hold. */
+static Holder *
+make_holder(MemoryContext context)
+{
+	Holder	   *holder = MemoryContextAllocZero(context, sizeof(Holder));
+	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(*callback));
+
+	callback->func = let_go;
+	callback->arg = holder;
+	MemoryContextRegisterResetCallback(context, callback);
+	return holder;
+}
+
+void
+inqud_request_free_with(InqudRequest *request, MemoryContext context)
+{
+	make_holder(context)->request = request;
+}
+
+static void
+open_engine(void)
+{
+	if (engine == NULL)
+		engine = inqud_engine_new(SESSION_CONNECTIONS, inqud_user_agent());
+	if (engine == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("The HTTP client could not be started.")));
+	if (events == NULL)
+	{
+		WaitEventSet *set = inqud_create_wait_event_set(3);
+
+		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+		AddWaitEventToSet(set, WL_SOCKET_READABLE, inqud_engine_fd(engine), NULL, NULL);
+		events = set;
+	}
+}
+
+/* Wait for the transfer's end.  Interrupts are errors and end it through the holder. */
+static void
+wait_for(InqudTransfer *transfer)
+{
+	for (;;)
+	{
+		WaitEvent	event;
+		InqudTransfer *done;
+
+		CHECK_FOR_INTERRUPTS();
+		(void) inqud_engine_step(engine);
+		while ((done = inqud_engine_done(engine)) != NULL)
+		{
+			if (done == transfer)
+				return;
+		}
+		(void) WaitEventSetWait(events, inqud_engine_timeout(engine), &event, 1,
+								inqud_wait_event());
+		ResetLatch(MyLatch);
+	}
+}
+
+/* Sleep, open to interrupts. */
+static void
+nap(int64 usec)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 (long) (usec / 1000 + 1), inqud_wait_event());
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* Wait for this call's turn under the project's rate limit. */
+static void
+wait_for_turn(const InqudProject *project)
+{
+	int64		patience = project->account.timeout_ms * 1000;
+	TimestampTz began = GetCurrentTimestamp();
+
+	for (;;)
+	{
+		int64		wait = inqud_limiter_take(project->limiter, project->rate_limit);
+
+		if (wait == 0)
+			return;
+		if (GetCurrentTimestamp() - began + wait > patience)
+			inqud_raise_throttled(project, wait / 1000);
+		nap(Min(wait, USECS_PER_SEC));
+	}
+}
+
+static void
+judge(const InqudProject *project, const InqudTask *task,
+	  const InqudResponse *response, InqudResult *result, Holder *holder)
+{
+	InqudOutcome outcome;
+
+	holder->reply = inqud_reply_read(response, task->is_create,
+									 task->is_create ? NULL : task->checkout_id);
+	if (holder->reply == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	outcome = inqud_reply_outcome(holder->reply);
+	result->reply = holder->reply;
+	result->outcome = inqud_outcome_name(outcome);
+	result->message = inqud_outcome_text(holder->reply, response);
+	result->http_status = response->http_status;
+	result->retry_for_ms = project->retry_for_ms;
+	result->read_in_ms = project->poll_new_ms;
+	if (outcome == INQUD_THROTTLED)
+	{
+		result->retry_in_ms = response->retry_after_ms >= 0 ?
+			response->retry_after_ms : project->retry_min_ms;
+		inqud_limiter_pause(project->limiter, result->retry_in_ms);
+	}
+}
+
+void
+inqud_call(const InqudProject *project, const InqudTask *task,
+		   const InqudRequest *request, InqudResult *result, MemoryContext context)
+{
+	Holder	   *holder = make_holder(context);
+
+	if (inqud_in_worker)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("synchronous calls are not possible in the worker of inqud"),
+				 errhint("In an on_status function, use inqud_enqueue_checkout or inqud_refresh.")));
+
+	open_engine();
+	wait_for_turn(project);
+
+	memset(result, 0, sizeof(InqudResult));
+	result->started = GetCurrentTimestamp();
+	holder->transfer = inqud_transfer_start(engine, &project->account, request, NULL);
+	if (holder->transfer == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("The transfer could not be started.")));
+	wait_for(holder->transfer);
+	result->arrived = GetCurrentTimestamp();
+	judge(project, task, inqud_transfer_response(holder->transfer), result, holder);
+	inqud_transfer_free(holder->transfer);
+	holder->transfer = NULL;
+}

@@ -1,0 +1,364 @@
+/*-------------------------------------------------------------------------
+ *
+ * trigger.c
+ *		inqud_order_trigger: a checkout for each new row of an orders table.
+ *
+ * Row trigger, or statement trigger with a transition table for bulk inserts.
+ * The arguments are the project and "key=template"; they are cut once per
+ * statement.  The row's owner is whoever inserts the order: no right is lent.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg/inqud.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(inqud_order_trigger);
+
+/* How many orders one call of _enqueue takes at the most. */
+#define BATCH 1000
+
+/* What an order is made of, in the order of the names below. */
+enum
+{
+	KEY_ORDER_ID, KEY_NAME, KEY_RETURN_URL, KEY_AMOUNT, KEY_CURRENCY,
+	KEY_TYPE, KEY_EXPIRES_AT, NKEYS
+};
+
+static const char *const key_names[NKEYS] = {
+	"order_id", "name", "return_url", "amount", "currency", "type", "expires_at"
+};
+
+/* The trigger's arguments, cut; kept as long as the trigger's FmgrInfo. */
+typedef struct TriggerPlan
+{
+	Oid			relation;
+	char	   *project;
+	bool		given[NKEYS];
+	InqudTemplate templates[NKEYS];
+	int		   *columns[NKEYS];	/* column number of each part, 0 for text */
+} TriggerPlan;
+
+static void
+bad_argument(const char *argument, const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid argument \"%s\" of inqud_order_trigger", argument),
+			 errdetail("%s", detail),
+			 hint ? errhint("%s", hint) : 0));
+}
+
+static void
+free_plan(void *arg)
+{
+	TriggerPlan *plan = arg;
+	int			i;
+
+	for (i = 0; i < NKEYS; i++)
+	{
+		if (plan->given[i])
+			inqud_template_free(&plan->templates[i]);
+	}
+}
+
+static int
+find_key(const char *argument, size_t len)
+{
+	int			i;
+
+	for (i = 0; i < NKEYS; i++)
+	{
+		if (strlen(key_names[i]) == len && strncmp(key_names[i], argument, len) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* Look the columns of a template up. */
+static int *
+find_columns(const InqudTemplate *template, const char *argument, TupleDesc desc)
+{
+	int		   *columns = palloc0(sizeof(int) * Max(template->nparts, 1));
+	int			i;
+
+	for (i = 0; i < template->nparts; i++)
+	{
+		if (!template->parts[i].is_column)
+			continue;
+		columns[i] = SPI_fnumber(desc, template->parts[i].text);
+		if (columns[i] <= 0)
+			bad_argument(argument,
+						 psprintf("The table has no column \"%s\".", template->parts[i].text),
+						 "Write {{ for a brace.");
+	}
+	return columns;
+}
+
+static void
+read_argument(TriggerPlan *plan, const char *argument, TupleDesc desc)
+{
+	const char *equals = strchr(argument, '=');
+	const char *why;
+	int			key = equals ? find_key(argument, equals - argument) : -1;
+
+	if (key < 0)
+		bad_argument(argument, "It is not of the form key=template with a known key.",
+					 "Valid keys are order_id, name, return_url, amount, currency, type and expires_at.");
+	if (plan->given[key])
+		bad_argument(argument, "The key is given twice.", NULL);
+	why = inqud_template_read(equals + 1, &plan->templates[key]);
+	if (why)
+		bad_argument(argument, psprintf("The template %s.", why), NULL);
+	plan->given[key] = true;
+	plan->columns[key] = find_columns(&plan->templates[key], argument, desc);
+}
+
+/* Cut the arguments, or find what was cut for the last row. */
+static TriggerPlan *
+get_plan(FunctionCallInfo fcinfo, TriggerData *data)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+	TriggerPlan *plan = flinfo->fn_extra;
+	Trigger    *trigger = data->tg_trigger;
+	MemoryContextCallback *callback;
+	MemoryContext old;
+	int			i;
+
+	if (plan && plan->relation == RelationGetRelid(data->tg_relation))
+		return plan;
+	if (trigger->tgnargs < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("inqud_order_trigger needs the project as its first argument"),
+				 errhint("EXECUTE FUNCTION inqud_order_trigger('shop', 'order_id={id}', 'name=Order {id}', 'return_url=https://shop.example/orders/{id}')")));
+
+	old = MemoryContextSwitchTo(flinfo->fn_mcxt);
+	plan = palloc0(sizeof(TriggerPlan));
+	callback = palloc0(sizeof(MemoryContextCallback));
+	callback->func = free_plan;
+	callback->arg = plan;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	plan->project = pstrdup(trigger->tgargs[0]);
+	for (i = 1; i < trigger->tgnargs; i++)
+		read_argument(plan, trigger->tgargs[i], RelationGetDescr(data->tg_relation));
+	for (i = KEY_ORDER_ID; i <= KEY_RETURN_URL; i++)
+	{
+		if (!plan->given[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("inqud_order_trigger needs an argument \"%s=...\"", key_names[i])));
+	}
+	plan->relation = RelationGetRelid(data->tg_relation);
+	flinfo->fn_extra = plan;
+	MemoryContextSwitchTo(old);
+	return plan;
+}
+
+/* The text of one part; NULL for a column that is null. */
+static char *
+part_text(const InqudTemplatePart *part, int column, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		value;
+	Oid			output;
+	bool		varlena;
+
+	if (!part->is_column)
+		return part->text;
+	value = slot_getattr(slot, column, &isnull);
+	if (isnull)
+		return NULL;
+	getTypeOutputInfo(TupleDescAttr(slot->tts_tupleDescriptor, column - 1)->atttypid,
+					  &output, &varlena);
+	return OidOutputFunctionCall(output, value);
+}
+
+/* A template filled in from a row.  A lone null column stays null; beside text it is empty. */
+static char *
+fill_in(const TriggerPlan *plan, int key, TupleTableSlot *slot)
+{
+	const InqudTemplate *template = &plan->templates[key];
+	StringInfoData text;
+	int			i;
+
+	if (!plan->given[key])
+		return NULL;
+	if (template->single_column)
+		return part_text(&template->parts[0], plan->columns[key][0], slot);
+	initStringInfo(&text);
+	for (i = 0; i < template->nparts; i++)
+	{
+		char	   *part = part_text(&template->parts[i], plan->columns[key][i], slot);
+
+		if (part)
+			appendStringInfoString(&text, part);
+	}
+	return text.data;
+}
+
+/* Is the template one column of this type, so that its value can be taken as it is? */
+static bool
+is_plain_column(const TriggerPlan *plan, int key, TupleTableSlot *slot, Oid type)
+{
+	return plan->given[key] && plan->templates[key].single_column &&
+		TupleDescAttr(slot->tts_tupleDescriptor, plan->columns[key][0] - 1)->atttypid == type;
+}
+
+static void
+fill_amount(InqudNewOrder *order, const TriggerPlan *plan, TupleTableSlot *slot)
+{
+	char	   *text;
+	bool		isnull;
+
+	if (is_plain_column(plan, KEY_AMOUNT, slot, NUMERICOID))
+	{
+		order->amount = slot_getattr(slot, plan->columns[KEY_AMOUNT][0], &isnull);
+		order->has_amount = !isnull;
+		return;
+	}
+	text = fill_in(plan, KEY_AMOUNT, slot);
+	if (text == NULL)
+		return;
+	order->amount = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+										ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	order->has_amount = true;
+}
+
+static void
+fill_expires_at(InqudNewOrder *order, const TriggerPlan *plan, TupleTableSlot *slot)
+{
+	char	   *text;
+	bool		isnull;
+
+	if (is_plain_column(plan, KEY_EXPIRES_AT, slot, TIMESTAMPTZOID))
+	{
+		order->expires_at = DatumGetTimestampTz(slot_getattr(slot, plan->columns[KEY_EXPIRES_AT][0], &isnull));
+		order->has_expires_at = !isnull;
+		return;
+	}
+	text = fill_in(plan, KEY_EXPIRES_AT, slot);
+	if (text == NULL)
+		return;
+	order->expires_at = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
+																ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	order->has_expires_at = true;
+}
+
+static Datum
+order_of_row(const TriggerPlan *plan, TupleTableSlot *slot, const InqudProject *project)
+{
+	InqudNewOrder order;
+
+	memset(&order, 0, sizeof(order));
+	order.order_id = fill_in(plan, KEY_ORDER_ID, slot);
+	order.name = fill_in(plan, KEY_NAME, slot);
+	order.return_url = fill_in(plan, KEY_RETURN_URL, slot);
+	order.currency = fill_in(plan, KEY_CURRENCY, slot);
+	order.type = fill_in(plan, KEY_TYPE, slot);
+	fill_amount(&order, plan, slot);
+	fill_expires_at(&order, plan, slot);
+	/* a table's currency column is usually never null; without an amount it means nothing */
+	if (!order.has_amount)
+		order.currency = NULL;
+	inqud_check_order(&order, project);
+	return inqud_order_datum(&order);
+}
+
+static void
+enqueue_row(const TriggerPlan *plan, TriggerData *data, const InqudProject *project)
+{
+	TupleTableSlot *slot = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
+		data->tg_newslot : data->tg_trigslot;
+	Datum		order = order_of_row(plan, slot, project);
+
+	inqud_enqueue(project, &order, 1);
+}
+
+static void
+enqueue_table(const TriggerPlan *plan, TriggerData *data, const InqudProject *project)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(data->tg_relation),
+													&TTSOpsMinimalTuple);
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "inqud orders",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(batch);
+	Datum	   *orders = MemoryContextAlloc(old, sizeof(Datum) * BATCH);
+	int			n = 0;
+
+	tuplestore_rescan(data->tg_newtable);
+	while (tuplestore_gettupleslot(data->tg_newtable, true, false, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		orders[n++] = order_of_row(plan, slot, project);
+		if (n < BATCH)
+			continue;
+		inqud_enqueue(project, orders, n);
+		MemoryContextReset(batch);
+		n = 0;
+	}
+	if (n > 0)
+		inqud_enqueue(project, orders, n);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(batch);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+static void
+check_call(TriggerData *data)
+{
+	bool		row = TRIGGER_FIRED_FOR_ROW(data->tg_event);
+
+	if (!TRIGGER_FIRED_AFTER(data->tg_event) ||
+		!(TRIGGER_FIRED_BY_INSERT(data->tg_event) || TRIGGER_FIRED_BY_UPDATE(data->tg_event)))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("inqud_order_trigger must be fired after insert or update")));
+	if (!row && data->tg_newtable == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("inqud_order_trigger for each statement needs a transition table"),
+				 errhint("Add REFERENCING NEW TABLE AS new_rows.")));
+}
+
+Datum
+inqud_order_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	TriggerPlan *plan;
+	InqudProject *project;
+	MemoryContext work;
+	MemoryContext old;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("inqud_order_trigger was not called by trigger manager")));
+	check_call(data);
+
+	work = AllocSetContextCreate(CurTransactionContext, "inqud trigger", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(work);
+	plan = get_plan(fcinfo, data);
+	project = inqud_project_get(plan->project, GetUserId(), INQUD_NEED_USAGE);
+	inqud_project_release_with(project, work);
+	/* our types are looked up in the extension's schema */
+	(void) inqud_extension_present();
+	if (TRIGGER_FIRED_FOR_ROW(data->tg_event))
+		enqueue_row(plan, data, project);
+	else
+		enqueue_table(plan, data, project);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(work);
+	return PointerGetDatum(NULL);
+}

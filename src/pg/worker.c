@@ -1,0 +1,601 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *		The worker of one database: its start, its loop, its end.
+ *
+ * One turn of the loop: move the transfers on, write back what has ended, see
+ * what is due, claim it, start it, call on_status functions; then wait for
+ * latch, network or the next moment that something is due.  There is never a
+ * transaction, snapshot or lock open while it waits.
+ *
+ * It runs no query when it was not told of work and nothing is due, and leaves
+ * when that lasts: the launcher has it started again in time, or at the next
+ * commit that queues something.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg/dispatch.h"
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Leave after so long without anything to do, if nothing is due within ... */
+#define QUIET_MS 30000
+#define NOTHING_FOR_MS 300000
+
+/* When asked to leave, creates under way get this long to end. */
+#define GRACE_MS 2000
+
+/* Advisory lock of the worker: two numbers that mean nothing to anybody else. */
+#define LOCK_CLASS 0x696e71
+#define LOCK_NUMBER 0x7564
+
+PGDLLEXPORT void inqud_worker_main(Datum arg) pg_attribute_noreturn();
+
+bool		inqud_in_worker = false;
+Worker		worker;
+
+static WaitEventSet *events = NULL;
+static uint32 work_seen = 0;
+static TimestampTz quiet_since = 0;
+static TimestampTz leave_by = 0;
+static bool good_end = false;
+
+/* ---------------------------------------------------------------------
+ * Transactions of our own
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * The extension is not here (any more): what is under way has nowhere to be
+ * written to.  Should it come back, its first order will have us started.
+ */
+static void
+leave_absent(void)
+{
+	good_end = true;
+	proc_exit(0);
+}
+
+/*
+ * Begin a transaction as the extension's owner.  "durable": its commit is
+ * flushed whatever the database's default says, since it makes a URL visible;
+ * else it is not waited for, since losing it only repeats a call.
+ */
+void
+inqud_worker_begin(InqudRole *role, bool durable)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (!inqud_extension_present())
+		leave_absent();
+	if (!durable)
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	else if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		(void) set_config_option("synchronous_commit", "on", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	inqud_enter(role);
+}
+
+void
+inqud_worker_commit(InqudRole *role)
+{
+	inqud_leave(role);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* ---------------------------------------------------------------------
+ * Start
+ * ---------------------------------------------------------------------
+ */
+
+/* What the database's or role's defaults must not change. */
+static void
+pin_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"search_path", "pg_catalog, pg_temp"},
+		{"DateStyle", "ISO, YMD"},
+		{"IntervalStyle", "postgres"},
+		{"TimeZone", "UTC"},
+		{"jit", "off"},
+		{"session_replication_role", "origin"},
+		{"row_security", "on"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"application_name", "inqud worker"},
+		{"max_parallel_workers_per_gather", "0"},
+	};
+	int			i;
+
+	for (i = 0; i < (int) lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* The slot is given back, with what the launcher should know. */
+static void
+give_back(int code, Datum arg)
+{
+	InqudDatabase *slot = worker.slot;
+
+	inqud_shared_lock();
+	slot->pid = 0;
+	slot->latch = NULL;
+	slot->in_flight = 0;
+	if (!good_end)
+	{
+		slot->wanted = true;
+		slot->failures = Min(slot->failures + 1, 6);
+		slot->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   500 << slot->failures);
+	}
+	inqud_shared_unlock();
+	inqud_launcher_wake();
+}
+
+/* Take the database's slot; false when it is not to be had, or we are not wanted. */
+static bool
+take_slot(Oid dbid)
+{
+	InqudDatabase *slot = inqud_database(dbid, false);
+	bool		ok = false;
+
+	if (slot == NULL)
+		return false;
+	inqud_shared_lock();
+	slot->starting = false;
+	if (slot->pid == 0 && !slot->stopped && slot->away == 0)
+	{
+		slot->pid = MyProcPid;
+		slot->latch = MyLatch;
+		slot->since = GetCurrentTimestamp();
+		slot->leave = false;
+		/* what is queued from here on is counted */
+		slot->wanted = false;
+		slot->wake_at = 0;
+		ok = true;
+	}
+	inqud_shared_unlock();
+	worker.slot = slot;
+	if (ok)
+		before_shmem_exit(give_back, (Datum) 0);
+	return ok;
+}
+
+/* One worker a database, and everybody can see it in pg_locks. */
+static bool
+lock_database(void)
+{
+	bool		locked;
+
+	StartTransactionCommand();
+	locked = DatumGetBool(DirectFunctionCall2(pg_try_advisory_lock_int4,
+											  Int32GetDatum(LOCK_CLASS), Int32GetDatum(LOCK_NUMBER)));
+	CommitTransactionCommand();
+	return locked;
+}
+
+static bool
+extension_is_here(void)
+{
+	bool		here;
+
+	StartTransactionCommand();
+	here = inqud_extension_present();
+	CommitTransactionCommand();
+	return here;
+}
+
+/* Follow what the tables say is followed. */
+static void
+load_followed(void)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT * FROM inqud._followed($1)", 1, types
+	};
+	Datum		home = Int64GetDatum(worker.home);
+	InqudRole	role;
+	uint64		n;
+	uint64		i;
+	bool		isnull;
+
+	inqud_worker_begin(&role, false);
+	n = inqud_execute(&statement, &home, NULL);
+	for (i = 0; i < n; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		char	   *project = SPI_getvalue(tuple, desc, 3);
+		char	   *phase = SPI_getvalue(tuple, desc, 5);
+		TimestampTz tail = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
+
+		inqud_schedule(inqud_follow(DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull)),
+									inqud_lane(project), phase ? phase : "check", tail), 0);
+		pfree(project);
+		if (phase)
+			pfree(phase);
+	}
+	inqud_worker_commit(&role);
+}
+
+/* Read the options of the lanes that are known, before their first claim. */
+static void
+load_options(void)
+{
+	dlist_iter	iter;
+	InqudRole	role;
+
+	inqud_worker_begin(&role, false);
+	dlist_foreach(iter, &worker.lanes)
+	{
+		Lane	   *lane = dlist_container(Lane, node, iter.cur);
+		InqudProblem problem;
+		InqudProject *project = inqud_project_lookup(lane->project, GetUserId(), 0, &problem);
+
+		if (project == NULL)
+			continue;
+		inqud_lane_options(lane, project);
+		inqud_project_release(project);
+	}
+	inqud_worker_commit(&role);
+}
+
+/* Free the leases of whoever was here before. */
+static void
+release_leases(void)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT inqud._begin($1)", 1, types
+	};
+	Datum		home = Int64GetDatum(worker.home);
+	InqudRole	role;
+
+	inqud_worker_begin(&role, false);
+	inqud_execute(&statement, &home, NULL);
+	inqud_worker_commit(&role);
+}
+
+static void
+set_up(void)
+{
+	worker.context = AllocSetContextCreate(TopMemoryContext, "inqud worker",
+										   ALLOCSET_DEFAULT_SIZES);
+	worker.turn = AllocSetContextCreate(TopMemoryContext, "inqud turn",
+										ALLOCSET_DEFAULT_SIZES);
+	worker.engine = inqud_engine_new(16, inqud_user_agent());
+	if (worker.engine == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("The HTTP client could not be started.")));
+	worker.home = inqud_this_home();
+	worker.lease = inqud_random_lease();
+	worker.hook_due = INQUD_FAR;
+	worker.look = true;
+	inqud_lanes_init();
+
+	events = inqud_create_wait_event_set(3);
+	AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	AddWaitEventToSet(events, WL_SOCKET_READABLE, inqud_engine_fd(worker.engine), NULL, NULL);
+}
+
+/* ---------------------------------------------------------------------
+ * The end
+ * ---------------------------------------------------------------------
+ */
+
+/* When something will be due, as far as this worker knows. */
+static TimestampTz
+next_due(void)
+{
+	TimestampTz next = worker.hook_due;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &worker.lanes)
+	{
+		Lane	   *lane = dlist_container(Lane, node, iter.cur);
+
+		next = Min(next, inqud_lane_next(lane));
+	}
+	return next;
+}
+
+/* End well, unless work has come in meanwhile.  "again": there is work left. */
+static void
+leave(bool again)
+{
+	TimestampTz next = next_due();
+	bool		stay;
+
+	inqud_shared_lock();
+	stay = !worker.leaving && pg_atomic_read_u32(&worker.slot->work) != work_seen;
+	if (!stay)
+	{
+		good_end = true;
+		worker.slot->failures = 0;
+		if (again)
+			worker.slot->wanted = true;
+		worker.slot->wake_at = next == INQUD_FAR ? 0 : next;
+	}
+	inqud_shared_unlock();
+	if (!stay)
+		proc_exit(0);
+}
+
+static bool
+asked_to_leave(void)
+{
+	bool		asked;
+
+	inqud_shared_lock();
+	asked = worker.slot->leave;
+	inqud_shared_unlock();
+	return asked;
+}
+
+/* On the way out: no new work; what is under way may end; then go. */
+static void
+leave_in_time(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!worker.leaving)
+	{
+		worker.leaving = true;
+		leave_by = TimestampTzPlusMilliseconds(now, GRACE_MS);
+		inqud_release_ready();
+	}
+	if ((worker.n_in_flight == 0 && worker.n_finished == 0) || now >= leave_by)
+		leave(true);
+}
+
+/* Nothing to do for long, and nothing due soon: the next commit or moment brings us back. */
+static void
+leave_if_quiet(TimestampTz now, TimestampTz next)
+{
+	if (worker.n_in_flight > 0 || worker.n_finished > 0 || worker.look ||
+		next < TimestampTzPlusMilliseconds(now, NOTHING_FOR_MS))
+	{
+		quiet_since = now;
+		return;
+	}
+	if (now >= TimestampTzPlusMilliseconds(quiet_since, QUIET_MS))
+	{
+		leave(false);
+		quiet_since = now;
+	}
+}
+
+/* ---------------------------------------------------------------------
+ * The loop
+ * ---------------------------------------------------------------------
+ */
+
+/* What pg_stat_activity and inqud.worker show. */
+static void
+show_state(void)
+{
+	static int	shown = -1;
+	char		text[80];
+	int			busy = worker.n_in_flight + worker.n_finished;
+
+	worker.slot->in_flight = worker.n_in_flight;
+	worker.slot->followed = worker.n_followed;
+	if (busy == shown)
+		return;
+	shown = busy;
+	if (busy == 0)
+	{
+		pgstat_report_activity(STATE_IDLE, NULL);
+		return;
+	}
+	worker.slot->active_at = GetCurrentTimestamp();
+	snprintf(text, sizeof(text), "inqud: %d calls under way, " INT64_FORMAT " checkouts followed",
+			 worker.n_in_flight, worker.n_followed);
+	pgstat_report_activity(STATE_RUNNING, text);
+}
+
+static void
+note_error(const char *message)
+{
+	inqud_shared_lock();
+	strlcpy(worker.slot->error, message, sizeof(worker.slot->error));
+	inqud_shared_unlock();
+}
+
+static void
+reload_if_asked(void)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	/* "enabled" may have changed */
+	worker.look = true;
+}
+
+/* Have commits queued something since we looked? */
+static void
+notice_work(void)
+{
+	uint32		work = pg_atomic_read_u32(&worker.slot->work);
+
+	if (work == work_seen)
+		return;
+	work_seen = work;
+	worker.look = true;
+}
+
+static void
+turn(void)
+{
+	bool		free_to_claim;
+
+	(void) inqud_engine_step(worker.engine);
+	inqud_collect();
+	inqud_write_back();
+
+	if (asked_to_leave())
+	{
+		leave_in_time();
+		return;
+	}
+	notice_work();
+	free_to_claim = inqud_enabled;
+	if (free_to_claim && worker.look)
+		inqud_look();
+	if (free_to_claim)
+		inqud_claim_round();
+	inqud_start_ready();
+	(void) inqud_engine_step(worker.engine);
+	if (free_to_claim)
+		inqud_run_hooks();
+	pgstat_report_stat(false);
+}
+
+/* When an outcome that could not be written is to be tried again. */
+static TimestampTz
+next_retry(void)
+{
+	TimestampTz next = INQUD_FAR;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &worker.finished)
+		next = Min(next, dlist_container(Job, node, iter.cur)->retry_at);
+	return next;
+}
+
+/* Milliseconds until the loop has something to do by itself; -1 = never. */
+static long
+time_to_wait(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = next_retry();
+	TimestampTz due = inqud_enabled && !worker.leaving ? next_due() : INQUD_FAR;
+	long		engine = inqud_engine_timeout(worker.engine);
+	bool		full = worker.n_in_flight >= worker.window && worker.window > 0;
+	long		ms;
+
+	leave_if_quiet(now, inqud_enabled ? due : INQUD_FAR);
+	if (worker.look && inqud_enabled && !worker.leaving)
+		return 0;
+	/* with every window full there is nothing to start until a transfer ends */
+	if (!full)
+		next = Min(next, due);
+	if (worker.leaving)
+		next = Min(next, leave_by);
+	if (worker.n_in_flight == 0 && worker.n_finished == 0 && !worker.leaving)
+		next = Min(next, TimestampTzPlusMilliseconds(quiet_since, QUIET_MS + 1));
+	if (next == INQUD_FAR)
+		return engine;
+	ms = next <= now ? 0 : (long) Min((next - now) / 1000 + 1, 3600000);
+	return engine >= 0 ? Min(engine, ms) : ms;
+}
+
+static void
+wait_for_something(void)
+{
+	WaitEvent	occurred[3];
+
+	show_state();
+	(void) WaitEventSetWait(events, time_to_wait(), occurred, lengthof(occurred),
+							inqud_wait_event());
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	reload_if_asked();
+}
+
+/* A turn that failed leaves no transaction behind, and is followed by a better one. */
+static void
+guarded_turn(void)
+{
+	volatile bool failed = false;
+
+	PG_TRY();
+	{
+		wait_for_something();
+		turn();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(worker.turn);
+		error = CopyErrorData();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		note_error(error->message);
+		RESUME_INTERRUPTS();
+		failed = true;
+	}
+	PG_END_TRY();
+	MemoryContextReset(worker.turn);
+	MemoryContextSwitchTo(worker.turn);
+	if (failed)
+	{
+		worker.look = true;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 1000, inqud_wait_event());
+		ResetLatch(MyLatch);
+	}
+}
+
+void
+inqud_worker_main(Datum arg)
+{
+	Oid			dbid = DatumGetObjectId(arg);
+	Oid			roleid;
+
+	memcpy(&roleid, MyBgworkerEntry->bgw_extra, sizeof(Oid));
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	inqud_in_worker = true;
+	if (!inqud_shared_ready() || !take_slot(dbid))
+		proc_exit(0);
+	work_seen = pg_atomic_read_u32(&worker.slot->work);
+	BackgroundWorkerInitializeConnectionByOid(dbid, roleid, 0);
+	pin_settings();
+	if (!extension_is_here())
+		leave_absent();
+	if (!lock_database())
+		proc_exit(1);
+
+	set_up();
+	release_leases();
+	load_followed();
+	load_options();
+	quiet_since = GetCurrentTimestamp();
+	note_error("");
+	MemoryContextSwitchTo(worker.turn);
+	for (;;)
+		guarded_turn();
+}
