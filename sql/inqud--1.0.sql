@@ -171,7 +171,7 @@ COMMENT ON TABLE inqud.event IS 'history: one row per change or fault, never cha
 COMMENT ON COLUMN inqud.event.id IS 'number of the event';
 COMMENT ON COLUMN inqud.event.checkout IS 'inqud.checkout.id';
 COMMENT ON COLUMN inqud.event.at IS 'when it was recorded';
-COMMENT ON COLUMN inqud.event.kind IS 'created, status, changed, webhook, error, failed, canceled, retried, anomaly';
+COMMENT ON COLUMN inqud.event.kind IS 'created, status, changed, webhook, error, failed, canceled, retried, hook (on_status failed), anomaly';
 COMMENT ON COLUMN inqud.event.status_from IS 'status before';
 COMMENT ON COLUMN inqud.event.status_to IS 'status after';
 COMMENT ON COLUMN inqud.event.reason IS 'Inqud''s reason';
@@ -463,6 +463,7 @@ COMMENT ON FUNCTION inqud._enqueue(text, text, name, bigint, inqud._order[])
 CREATE FUNCTION inqud._due(home bigint)
 		RETURNS TABLE (project text, kind text, due_at timestamptz)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 	AS $$
 	WITH RECURSIVE lane AS (
 		(SELECT q.project, q.kind FROM inqud.queue q WHERE q.home = $1
@@ -517,6 +518,10 @@ $$;
 COMMENT ON FUNCTION inqud._drop_paid(bigint, bigint) IS 'gives up a queued checkout of an order that is paid already';
 
 /*
+ * The functions of this section are called all the time, on a table whose size
+ * changes faster than its statistics: their SET clauses leave the planner
+ * nothing but the indexes.
+ *
  * Claim up to n creates.  The lease is the worker's (or session's) random
  * number; it has no end of its own: a worker that starts releases what its
  * predecessor held (_begin), and while a worker lives, what it holds is in its
@@ -524,7 +529,8 @@ COMMENT ON FUNCTION inqud._drop_paid(bigint, bigint) IS 'gives up a queued check
  */
 CREATE FUNCTION inqud._claim(home bigint, project text, n integer, lease bigint,
 		since timestamptz DEFAULT '-infinity') RETURNS SETOF inqud._task
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
 	till timestamptz := clock_timestamp();
 	r record;
@@ -560,7 +566,8 @@ COMMENT ON FUNCTION inqud._claim(bigint, text, integer, bigint, timestamptz)
 	IS 'takes creates that are due, to be sent after the commit';
 
 CREATE FUNCTION inqud._poked(home bigint, project text, n integer) RETURNS SETOF inqud._task
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
 	till timestamptz := clock_timestamp();
 BEGIN
@@ -575,7 +582,8 @@ $$;
 COMMENT ON FUNCTION inqud._poked(bigint, text, integer) IS 'reads that somebody asked for and that are due';
 
 CREATE FUNCTION inqud._read(ids bigint[]) RETURNS SETOF inqud._task
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
 	RETURN QUERY
 		SELECT (t).* FROM (
@@ -939,7 +947,7 @@ BEGIN
 			spent = CASE WHEN counted THEN k.spent + o.retry_in ELSE k.spent END
 		WHERE k.checkout = c.id AND NOT k.hook;
 	-- "held" was never sent: no fault of anybody, nothing to note.
-	IF o.outcome <> 'held' AND (counted OR c.error IS DISTINCT FROM o.message) THEN
+	IF o.outcome <> 'held' AND (o.outcome = 'unknown' OR c.error IS DISTINCT FROM o.message) THEN
 		UPDATE inqud.checkout k SET error = o.message, updated_at = clock_timestamp()
 			WHERE k.id = c.id AND k.error IS DISTINCT FROM o.message;
 		PERFORM inqud._event(c.id, 'error', CASE WHEN o.outcome = 'unknown'
@@ -1070,7 +1078,8 @@ COMMENT ON FUNCTION inqud._complete(inqud._outcome[])
 
 CREATE FUNCTION inqud._hooks(home bigint, n integer)
 		RETURNS TABLE (checkout bigint, project text, owner name, poke integer, attempts integer)
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
 	till timestamptz := clock_timestamp();

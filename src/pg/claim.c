@@ -159,6 +159,37 @@ note_due(HeapTuple tuple, TupleDesc desc)
 		inqud_lane(project)->poked_due = due;
 }
 
+/*
+ * Read the options of projects that are new here.  Rows of one whose server is
+ * gone get an error and no call, so they need neither window nor rate.
+ */
+static void
+learn_options(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &worker.lanes)
+	{
+		Lane	   *lane = dlist_container(Lane, node, iter.cur);
+		InqudProblem problem;
+		InqudProject *project;
+
+		if (lane->known)
+			continue;
+		project = inqud_project_lookup(lane->project, GetUserId(), 0, &problem);
+		if (project)
+		{
+			inqud_lane_options(lane, project);
+			inqud_project_release(project);
+		}
+		else
+		{
+			lane->window = GONE_WINDOW;
+			lane->rate = 0;
+		}
+	}
+}
+
 /* Ask the tables when the next row of each project is due. */
 void
 inqud_look(void)
@@ -185,6 +216,7 @@ inqud_look(void)
 	}
 	for (i = 0; i < n; i++)
 		note_due(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	learn_options();
 	inqud_worker_commit(&role);
 }
 
@@ -192,18 +224,6 @@ inqud_look(void)
  * Claims
  * ---------------------------------------------------------------------
  */
-
-/* How many calls of this lane may be claimed now. */
-static int
-room(Lane *lane)
-{
-	int			n = lane->window - lane->in_flight - lane->n_ready;
-
-	/* not more than may start within a tenth of a second */
-	if (lane->rate > 0)
-		n = Min(n, Max(1, (int) (lane->rate / 10)) - lane->n_ready);
-	return Max(n, 0);
-}
 
 static int
 claim_creates(Lane *lane, int n, dlist_head *fresh)
@@ -276,7 +296,7 @@ claim_poked(Lane *lane, int n, dlist_head *fresh)
 }
 
 /* Read those whose turn it is by the worker's own clock. */
-static void
+static int
 claim_reads(Lane *lane, int n, dlist_head *fresh)
 {
 	static const char *const types[] = {"int8[]"};
@@ -299,7 +319,7 @@ claim_reads(Lane *lane, int n, dlist_head *fresh)
 		ids[asked++] = Int64GetDatum(followed->id);
 	}
 	if (asked == 0)
-		return;
+		return 0;
 	array = PointerGetDatum(construct_array(ids, asked, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
 											TYPALIGN_DOUBLE));
 	found = inqud_execute(&statement, &array, NULL);
@@ -318,19 +338,20 @@ claim_reads(Lane *lane, int n, dlist_head *fresh)
 		if (followed && !followed->busy)
 			inqud_forget(followed->id);
 	}
+	return asked;
 }
 
 static bool
 is_due(Lane *lane, TimestampTz now)
 {
-	return inqud_lane_next(lane) <= now && room(lane) > 0;
+	return inqud_lane_next(lane) <= now && inqud_lane_room(lane) > 0;
 }
 
 static void
 claim_lane(Lane *lane, dlist_head *fresh)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int			n = room(lane);
+	int			n = inqud_lane_room(lane);
 	int			taken = 0;
 
 	if (lane->rate > 0)
@@ -348,8 +369,8 @@ claim_lane(Lane *lane, dlist_head *fresh)
 	if (n > taken && lane->poked_due <= now)
 		taken += claim_poked(lane, n - taken, fresh);
 	if (n > taken)
-		claim_reads(lane, n - taken, fresh);
-	if (dlist_is_empty(fresh))
+		taken += claim_reads(lane, n - taken, fresh);
+	if (taken == 0)
 		lane->hold = now + HOLD_US;
 }
 

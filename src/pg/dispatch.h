@@ -4,7 +4,8 @@
  *		What the files of the worker share: lanes, jobs, and the checkouts it
  *		follows.
  *
- *		worker.c	the process: start, loop, waits, end
+ *		worker.c	the process: loop, waits, end
+ *		startup.c	its start, and its transactions
  *		lane.c		projects, the schedule of reads, who is paused
  *		claim.c		takes what is due and starts the calls
  *		complete.c	what the calls brought, back into the tables
@@ -40,6 +41,7 @@ typedef struct Lane
 	int			n_ready;
 	int			in_flight;
 	int			throttled;		/* replies 429 in a row */
+	bool		known;			/* its server's options have been read */
 	/* from the server's options, as of the last lookup */
 	int			window;
 	double		rate;
@@ -97,6 +99,7 @@ typedef struct Worker
 	TimestampTz hook_due;
 	bool		look;			/* ask the tables what is due */
 	bool		leaving;
+	bool		good_end;		/* the launcher need not count this end as a failure */
 	List	   *settled;		/* ids (int64 *) whose last read is done */
 	MemoryContext context;
 	MemoryContext turn;			/* reset every turn */
@@ -104,7 +107,16 @@ typedef struct Worker
 
 extern Worker worker;
 
-/* worker.c: a transaction of the worker's own, as the extension's owner. */
+/* startup.c */
+extern bool inqud_take_slot(Oid dbid);
+extern void inqud_pin_settings(void);
+extern bool inqud_lock_database(void);
+extern bool inqud_extension_is_here(void);
+extern void inqud_leave_absent(void) pg_attribute_noreturn();
+extern void inqud_release_leases(void);
+extern void inqud_load_followed(void);
+
+/* A transaction of the worker's own, as the extension's owner. */
 extern void inqud_worker_begin(InqudRole *role, bool durable);
 extern void inqud_worker_commit(InqudRole *role);
 
@@ -117,6 +129,7 @@ extern Followed *inqud_followed(int64 id);
 extern void inqud_forget(int64 id);
 extern void inqud_schedule(Followed *followed, TimestampTz not_before);
 extern Followed *inqud_next_read(Lane *lane, TimestampTz now);
+extern int	inqud_lane_room(Lane *lane);
 extern TimestampTz inqud_lane_next(Lane *lane);
 
 /* Who is refused (401, 403, wrong address) pauses, with a growing delay. */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * functions.c
- *		The SQL functions that create, queue, read and wait.
+ *		The SQL functions that create, queue and read.
  *
  * Each checks what the caller may (USAGE on the server, membership in the
  * checkout's owner), then has the extension's own SQL functions do the writing.
@@ -12,16 +12,12 @@
  */
 #include "pg/inqud.h"
 
-#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pg/worker.h"
-#include "storage/latch.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -29,85 +25,15 @@
 PG_FUNCTION_INFO_V1(inqud_create_checkout);
 PG_FUNCTION_INFO_V1(inqud_enqueue_checkout);
 PG_FUNCTION_INFO_V1(inqud_get_checkout);
-PG_FUNCTION_INFO_V1(inqud_wait_checkout);
-PG_FUNCTION_INFO_V1(inqud_refresh);
-PG_FUNCTION_INFO_V1(inqud_retry);
-PG_FUNCTION_INFO_V1(inqud_cancel);
-PG_FUNCTION_INFO_V1(inqud_adopt);
 
 /* How long a session waits before it looks again at what another process does. */
 #define LOOK_AGAIN_MS 20
-
-/* ---------------------------------------------------------------------
- * Small things
- * ---------------------------------------------------------------------
- */
-
-static Datum
-name_datum(const char *name)
-{
-	return DirectFunctionCall1(namein, CStringGetDatum(name));
-}
-
-static char *
-current_role(void)
-{
-	return GetUserNameFromId(GetUserId(), false);
-}
-
-/* Copy a result's composite column into the context that was current before SPI. */
-static Datum
-keep_row(int column)
-{
-	bool		isnull;
-	Datum		row = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-									column, &isnull);
-
-	return isnull ? (Datum) 0 : SPI_datumTransfer(row, false, -1);
-}
-
-/* Run a statement of ours that gives one composite value; 0 when null or no row. */
-static Datum
-row_of(InqudStatement *statement, Datum *values)
-{
-	InqudRole	role;
-	Datum		row = (Datum) 0;
-
-	inqud_enter(&role);
-	if (inqud_execute(statement, values, NULL) > 0)
-		row = keep_row(1);
-	inqud_leave(&role);
-	return row;
-}
-
-/* The row of inqud.checkout with this id, as it is now. */
-static Datum
-checkout_row(int64 id)
-{
-	static const char *const types[] = {"int8"};
-	static InqudStatement statement = {
-		"SELECT k FROM inqud.checkout k WHERE k.id = $1", 1, types
-	};
-	Datum		value = Int64GetDatum(id);
-
-	return row_of(&statement, &value);
-}
 
 /* A context that ends with the (sub)transaction at the latest, whatever happens. */
 static MemoryContext
 begin_work(void)
 {
 	return AllocSetContextCreate(CurTransactionContext, "inqud call", ALLOCSET_SMALL_SIZES);
-}
-
-/* Sleep, open to interrupts. */
-static void
-nap(long ms)
-{
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
-					 inqud_wait_event());
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
 }
 
 /* ---------------------------------------------------------------------
@@ -174,7 +100,7 @@ inqud_enqueue_checkout(PG_FUNCTION_ARGS)
 	int64		id = enqueue(fcinfo, INQUD_NEED_USAGE, &project, work);
 
 	MemoryContextDelete(work);
-	PG_RETURN_DATUM(checkout_row(id));
+	PG_RETURN_DATUM(inqud_checkout_row(id));
 }
 
 /* A URL is visible outside as soon as this returns, so its row's commit must be durable. */
@@ -246,7 +172,7 @@ take_or_wait(int64 id, const InqudProject *project, MemoryContext work)
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("checkout " INT64_FORMAT " is being sent by the worker", id),
 					 errhint("Use inqud_wait_checkout to wait for its URL.")));
-		nap(LOOK_AGAIN_MS);
+		inqud_nap(LOOK_AGAIN_MS);
 	}
 	return NULL;
 }
@@ -261,9 +187,9 @@ apply(const InqudTask *task, const InqudResult *result)
 	};
 	Datum		value = inqud_outcome_datum(task, result);
 
-	(void) row_of(&statement, &value);
+	(void) inqud_row_of(&statement, &value);
 	inqud_wake_at_commit();
-	return checkout_row(task->checkout);
+	return inqud_checkout_row(task->checkout);
 }
 
 static bool
@@ -353,7 +279,7 @@ inqud_create_checkout(PG_FUNCTION_ARGS)
 		check_created(id);
 	}
 	MemoryContextDelete(work);
-	PG_RETURN_DATUM(checkout_row(id));
+	PG_RETURN_DATUM(inqud_checkout_row(id));
 }
 
 /* ---------------------------------------------------------------------
@@ -382,7 +308,7 @@ find_recorded(const char *project, const char *checkout_id, MemoryContext work)
 	task->checkout_id = pstrdup(checkout_id);
 	values[0] = CStringGetTextDatum(project);
 	values[1] = CStringGetTextDatum(checkout_id);
-	values[2] = name_datum(current_role());
+	values[2] = inqud_name_datum(inqud_current_role());
 	MemoryContextSwitchTo(old);
 
 	inqud_enter(&role);
@@ -418,7 +344,7 @@ seen(const InqudTask *task, const InqudProject *project, const InqudResult *resu
 	values[1] = CStringGetTextDatum(project->account.project_id);
 	values[2] = Int64GetDatum(task->checkout);
 	values[3] = inqud_outcome_datum(task, result);
-	return row_of(&statement, values);
+	return inqud_row_of(&statement, values);
 }
 
 static void
@@ -475,172 +401,4 @@ inqud_get_checkout(PG_FUNCTION_ARGS)
 		row = seen(task, project, &result);
 	MemoryContextDelete(work);
 	PG_RETURN_DATUM(row);
-}
-
-/* ---------------------------------------------------------------------
- * Wait
- * ---------------------------------------------------------------------
- */
-
-/*
- * Is there news for somebody who waits?  Raises 42704 when the role must not see
- * the checkout, and 55000 when this transaction queued it itself and so waits for
- * what its own commit would start.
- */
-static bool
-has_news(int64 id)
-{
-	static const char *const types[] = {"int8", "name"};
-	static InqudStatement statement = {
-		"SELECT k.state <> 'queued', k.xmin FROM inqud.checkout k WHERE k.id = $1"
-		" AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = k.owner AND pg_has_role($2, r.oid, 'USAGE'))",
-		2, types
-	};
-	Datum		values[2];
-	InqudRole	role;
-	bool		isnull;
-	bool		news;
-	TransactionId xmin;
-
-	values[0] = Int64GetDatum(id);
-	values[1] = name_datum(current_role());
-	inqud_enter(&role);
-	if (inqud_execute(&statement, values, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("checkout " INT64_FORMAT " does not exist", id)));
-	news = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	xmin = DatumGetTransactionId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
-	inqud_leave(&role);
-	if (!news && TransactionIdIsCurrentTransactionId(xmin))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("checkout " INT64_FORMAT " was queued by this transaction", id),
-				 errdetail("It is sent after the commit."),
-				 errhint("Commit first, then wait.")));
-	return news;
-}
-
-static TimestampTz
-wait_until(Interval *timeout)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-												   TimestampTzGetDatum(now),
-												   IntervalPGetDatum(timeout)));
-}
-
-/*
- * inqud_wait_checkout: waits until the URL is there or the checkout failed; on
- * timeout the row as it is.  Errors: 42704, 55000 (queued by this transaction),
- * 25001 above READ COMMITTED.
- */
-Datum
-inqud_wait_checkout(PG_FUNCTION_ARGS)
-{
-	int64		id = PG_GETARG_INT64(0);
-	TimestampTz deadline = wait_until(PG_GETARG_INTERVAL_P(1));
-	InqudDatabase *database = inqud_database(MyDatabaseId, true);
-
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("inqud_wait_checkout cannot see news in this transaction"),
-				 errdetail("Its isolation level shows the state of its beginning."),
-				 errhint("Wait in a transaction of its own, at READ COMMITTED.")));
-
-	if (database)
-		ConditionVariablePrepareToSleep(&database->news);
-	while (!has_news(id))
-	{
-		long		left = (long) ((deadline - GetCurrentTimestamp()) / 1000);
-
-		CHECK_FOR_INTERRUPTS();
-		if (left <= 0)
-			break;
-		/* whoever records news tells; another look each second costs nothing */
-		if (database)
-			(void) ConditionVariableTimedSleep(&database->news, Min(left, 1000),
-											   inqud_wait_event());
-		else
-			nap(Min(left, LOOK_AGAIN_MS));
-	}
-	if (database)
-		ConditionVariableCancelSleep();
-	PG_RETURN_DATUM(checkout_row(id));
-}
-
-/* ---------------------------------------------------------------------
- * Refresh, retry, cancel, adopt
- * ---------------------------------------------------------------------
- */
-
-static Datum
-ask(InqudStatement *statement, int64 id)
-{
-	Datum		values[2];
-	Datum		row;
-
-	values[0] = Int64GetDatum(id);
-	values[1] = name_datum(current_role());
-	row = row_of(statement, values);
-	inqud_wake_at_commit();
-	return row;
-}
-
-static const char *const id_and_role[] = {"int8", "name"};
-
-Datum
-inqud_refresh(PG_FUNCTION_ARGS)
-{
-	static InqudStatement statement = {
-		"SELECT inqud._refresh($1, $2)", 2, id_and_role
-	};
-
-	PG_RETURN_DATUM(ask(&statement, PG_GETARG_INT64(0)));
-}
-
-Datum
-inqud_retry(PG_FUNCTION_ARGS)
-{
-	static InqudStatement statement = {
-		"SELECT inqud._retry($1, $2)", 2, id_and_role
-	};
-
-	PG_RETURN_DATUM(ask(&statement, PG_GETARG_INT64(0)));
-}
-
-Datum
-inqud_cancel(PG_FUNCTION_ARGS)
-{
-	static InqudStatement statement = {
-		"SELECT inqud._cancel($1, $2)", 2, id_and_role
-	};
-
-	PG_RETURN_DATUM(ask(&statement, PG_GETARG_INT64(0)));
-}
-
-Datum
-inqud_adopt(PG_FUNCTION_ARGS)
-{
-	static const char *const types[] = {"text", "name"};
-	static InqudStatement statement = {
-		"SELECT inqud._adopt($1, $2)", 2, types
-	};
-	Datum		values[2];
-	char		nulls[2] = {' ', ' '};
-	InqudRole	role;
-	bool		isnull;
-	int64		n;
-
-	values[0] = PG_ARGISNULL(0) ? (Datum) 0 : PG_GETARG_DATUM(0);
-	nulls[0] = PG_ARGISNULL(0) ? 'n' : ' ';
-	values[1] = name_datum(current_role());
-	inqud_enter(&role);
-	inqud_execute(&statement, values, nulls);
-	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	inqud_leave(&role);
-	inqud_wake_at_commit();
-	PG_RETURN_INT64(n);
 }

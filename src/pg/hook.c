@@ -141,27 +141,6 @@ owner_of(Oid function, char **schema)
 	return owner;
 }
 
-/* The row as it is now, and as inqud.checkout; 0 when it has gone. */
-static Datum
-row_of(int64 checkout)
-{
-	static const char *const types[] = {"int8"};
-	static InqudStatement statement = {
-		"SELECT k FROM inqud.checkout k WHERE k.id = $1", 1, types
-	};
-	Datum		value = Int64GetDatum(checkout);
-	InqudRole	role;
-	Datum		row = (Datum) 0;
-	bool		isnull;
-
-	inqud_enter(&role);
-	if (inqud_execute(&statement, &value, NULL) > 0)
-		row = SPI_datumTransfer(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-											  1, &isnull), false, -1);
-	inqud_leave(&role);
-	return row;
-}
-
 /* The call itself; what it returns does not matter. */
 static void
 call_with_row(Oid function, Datum row)
@@ -252,7 +231,7 @@ run_hook(const Hook *hook)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	server = GetForeignServerByName(hook->project, true);
 	name = function_name(server);
-	row = row_of(hook->checkout);
+	row = inqud_checkout_row(hook->checkout);
 	if (name != NULL && row != (Datum) 0)
 	{
 		call_function(find_function(name, server->owner), row);
@@ -262,6 +241,7 @@ run_hook(const Hook *hook)
 	note_done(hook);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(worker.turn);
 }
 
 static void

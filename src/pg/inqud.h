@@ -212,4 +212,20 @@ extern Datum inqud_order_datum(const InqudNewOrder *order);
  */
 extern int64 inqud_enqueue(const InqudProject *project, Datum *orders, int n);
 
+/* ---------------------------------------------------------------------
+ * row.c: small things that the SQL functions share
+ * ---------------------------------------------------------------------
+ */
+extern Datum inqud_name_datum(const char *name);
+extern char *inqud_current_role(void);
+
+/* Run a statement of ours that gives one composite value; 0 when null or no row. */
+extern Datum inqud_row_of(InqudStatement *statement, Datum *values);
+
+/* The row of inqud.checkout with this id, as it is now. */
+extern Datum inqud_checkout_row(int64 id);
+
+/* Sleep, open to interrupts. */
+extern void inqud_nap(long ms);
+
 #endif							/* INQUD_H */

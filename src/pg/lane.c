@@ -116,6 +116,7 @@ fit_connections(void)
 void
 inqud_lane_options(Lane *lane, const InqudProject *project)
 {
+	lane->known = true;
 	lane->rate = project->rate_limit;
 	lane->limiter = project->limiter;
 	lane->poll_new = project->poll_new_ms * 1000;
@@ -127,12 +128,31 @@ inqud_lane_options(Lane *lane, const InqudProject *project)
 	}
 }
 
-/* When this lane has something to do next, as far as is known. */
+/* How many calls of this lane may be claimed now. */
+int
+inqud_lane_room(Lane *lane)
+{
+	int			n = lane->window - lane->in_flight - lane->n_ready;
+
+	/* not more than may start within a tenth of a second */
+	if (lane->rate > 0)
+		n = Min(n, Max(1, (int) (lane->rate / 10)) - lane->n_ready);
+	return Max(n, 0);
+}
+
+/*
+ * When this lane can do something by itself next.  While its window is full
+ * that is when a call ends, which the network tells.
+ */
 TimestampTz
 inqud_lane_next(Lane *lane)
 {
 	TimestampTz next = Min(lane->create_due, lane->poked_due);
 
+	if (lane->n_ready > 0 && lane->in_flight < lane->window)
+		return lane->hold;
+	if (inqud_lane_room(lane) == 0)
+		return INQUD_FAR;
 	if (!pairingheap_is_empty(lane->active))
 		next = Min(next, pairingheap_container(Followed, node, pairingheap_first(lane->active))->due);
 	if (!pairingheap_is_empty(lane->idle))

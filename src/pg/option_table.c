@@ -134,7 +134,7 @@ read_integer(const InqudOption *option, const char *text, InqudOptionValue *valu
 {
 	if (is_decimal(text, false))
 	{
-		value->integer = atoi(text);
+		value->integer = (int) strtol(text, NULL, 10);
 		if (value->integer >= option->min && value->integer <= option->max)
 			return NULL;
 	}

@@ -108,16 +108,6 @@ wait_for(InqudTransfer *transfer)
 	}
 }
 
-/* Sleep, open to interrupts. */
-static void
-nap(int64 usec)
-{
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 (long) (usec / 1000 + 1), inqud_wait_event());
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
 /* Wait for this call's turn under the project's rate limit. */
 static void
 wait_for_turn(const InqudProject *project)
@@ -133,7 +123,7 @@ wait_for_turn(const InqudProject *project)
 			return;
 		if (GetCurrentTimestamp() - began + wait > patience)
 			inqud_raise_throttled(project, wait / 1000);
-		nap(Min(wait, USECS_PER_SEC));
+		inqud_nap((long) (Min(wait, USECS_PER_SEC) / 1000 + 1));
 	}
 }
 

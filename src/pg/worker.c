@@ -42,10 +42,6 @@
 /* When asked to leave, creates under way get this long to end. */
 #define GRACE_MS 2000
 
-/* Advisory lock of the worker: two numbers that mean nothing to anybody else. */
-#define LOCK_CLASS 0x696e71
-#define LOCK_NUMBER 0x7564
-
 PGDLLEXPORT void inqud_worker_main(Datum arg) pg_attribute_noreturn();
 
 bool		inqud_in_worker = false;
@@ -55,230 +51,6 @@ static WaitEventSet *events = NULL;
 static uint32 work_seen = 0;
 static TimestampTz quiet_since = 0;
 static TimestampTz leave_by = 0;
-static bool good_end = false;
-
-/* ---------------------------------------------------------------------
- * Transactions of our own
- * ---------------------------------------------------------------------
- */
-
-/*
- * The extension is not here (any more): what is under way has nowhere to be
- * written to.  Should it come back, its first order will have us started.
- */
-static void
-leave_absent(void)
-{
-	good_end = true;
-	proc_exit(0);
-}
-
-/*
- * Begin a transaction as the extension's owner.  "durable": its commit is
- * flushed whatever the database's default says, since it makes a URL visible;
- * else it is not waited for, since losing it only repeats a call.
- */
-void
-inqud_worker_begin(InqudRole *role, bool durable)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	if (!inqud_extension_present())
-		leave_absent();
-	if (!durable)
-		(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-	else if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
-		(void) set_config_option("synchronous_commit", "on", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	inqud_enter(role);
-}
-
-void
-inqud_worker_commit(InqudRole *role)
-{
-	inqud_leave(role);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-}
-
-/* ---------------------------------------------------------------------
- * Start
- * ---------------------------------------------------------------------
- */
-
-/* What the database's or role's defaults must not change. */
-static void
-pin_settings(void)
-{
-	static const char *const settings[][2] = {
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
-		{"search_path", "pg_catalog, pg_temp"},
-		{"DateStyle", "ISO, YMD"},
-		{"IntervalStyle", "postgres"},
-		{"TimeZone", "UTC"},
-		{"jit", "off"},
-		{"session_replication_role", "origin"},
-		{"row_security", "on"},
-		{"statement_timeout", "0"},
-		{"lock_timeout", "0"},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"application_name", "inqud worker"},
-		{"max_parallel_workers_per_gather", "0"},
-	};
-	int			i;
-
-	for (i = 0; i < (int) lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-}
-
-/* The slot is given back, with what the launcher should know. */
-static void
-give_back(int code, Datum arg)
-{
-	InqudDatabase *slot = worker.slot;
-
-	inqud_shared_lock();
-	slot->pid = 0;
-	slot->latch = NULL;
-	slot->in_flight = 0;
-	if (!good_end)
-	{
-		slot->wanted = true;
-		slot->failures = Min(slot->failures + 1, 6);
-		slot->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   500 << slot->failures);
-	}
-	inqud_shared_unlock();
-	inqud_launcher_wake();
-}
-
-/* Take the database's slot; false when it is not to be had, or we are not wanted. */
-static bool
-take_slot(Oid dbid)
-{
-	InqudDatabase *slot = inqud_database(dbid, false);
-	bool		ok = false;
-
-	if (slot == NULL)
-		return false;
-	inqud_shared_lock();
-	slot->starting = false;
-	if (slot->pid == 0 && !slot->stopped && slot->away == 0)
-	{
-		slot->pid = MyProcPid;
-		slot->latch = MyLatch;
-		slot->since = GetCurrentTimestamp();
-		slot->leave = false;
-		/* what is queued from here on is counted */
-		slot->wanted = false;
-		slot->wake_at = 0;
-		ok = true;
-	}
-	inqud_shared_unlock();
-	worker.slot = slot;
-	if (ok)
-		before_shmem_exit(give_back, (Datum) 0);
-	return ok;
-}
-
-/* One worker a database, and everybody can see it in pg_locks. */
-static bool
-lock_database(void)
-{
-	bool		locked;
-
-	StartTransactionCommand();
-	locked = DatumGetBool(DirectFunctionCall2(pg_try_advisory_lock_int4,
-											  Int32GetDatum(LOCK_CLASS), Int32GetDatum(LOCK_NUMBER)));
-	CommitTransactionCommand();
-	return locked;
-}
-
-static bool
-extension_is_here(void)
-{
-	bool		here;
-
-	StartTransactionCommand();
-	here = inqud_extension_present();
-	CommitTransactionCommand();
-	return here;
-}
-
-/* Follow what the tables say is followed. */
-static void
-load_followed(void)
-{
-	static const char *const types[] = {"int8"};
-	static InqudStatement statement = {
-		"SELECT * FROM inqud._followed($1)", 1, types
-	};
-	Datum		home = Int64GetDatum(worker.home);
-	InqudRole	role;
-	uint64		n;
-	uint64		i;
-	bool		isnull;
-
-	inqud_worker_begin(&role, false);
-	n = inqud_execute(&statement, &home, NULL);
-	for (i = 0; i < n; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		char	   *project = SPI_getvalue(tuple, desc, 3);
-		char	   *phase = SPI_getvalue(tuple, desc, 5);
-		TimestampTz tail = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
-
-		inqud_schedule(inqud_follow(DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull)),
-									inqud_lane(project), phase ? phase : "check", tail), 0);
-		pfree(project);
-		if (phase)
-			pfree(phase);
-	}
-	inqud_worker_commit(&role);
-}
-
-/* Read the options of the lanes that are known, before their first claim. */
-static void
-load_options(void)
-{
-	dlist_iter	iter;
-	InqudRole	role;
-
-	inqud_worker_begin(&role, false);
-	dlist_foreach(iter, &worker.lanes)
-	{
-		Lane	   *lane = dlist_container(Lane, node, iter.cur);
-		InqudProblem problem;
-		InqudProject *project = inqud_project_lookup(lane->project, GetUserId(), 0, &problem);
-
-		if (project == NULL)
-			continue;
-		inqud_lane_options(lane, project);
-		inqud_project_release(project);
-	}
-	inqud_worker_commit(&role);
-}
-
-/* Free the leases of whoever was here before. */
-static void
-release_leases(void)
-{
-	static const char *const types[] = {"int8"};
-	static InqudStatement statement = {
-		"SELECT inqud._begin($1)", 1, types
-	};
-	Datum		home = Int64GetDatum(worker.home);
-	InqudRole	role;
-
-	inqud_worker_begin(&role, false);
-	inqud_execute(&statement, &home, NULL);
-	inqud_worker_commit(&role);
-}
 
 static void
 set_up(void)
@@ -337,7 +109,7 @@ leave(bool again)
 	stay = !worker.leaving && pg_atomic_read_u32(&worker.slot->work) != work_seen;
 	if (!stay)
 	{
-		good_end = true;
+		worker.good_end = true;
 		worker.slot->failures = 0;
 		if (again)
 			worker.slot->wanted = true;
@@ -499,15 +271,12 @@ time_to_wait(void)
 	TimestampTz next = next_retry();
 	TimestampTz due = inqud_enabled && !worker.leaving ? next_due() : INQUD_FAR;
 	long		engine = inqud_engine_timeout(worker.engine);
-	bool		full = worker.n_in_flight >= worker.window && worker.window > 0;
 	long		ms;
 
 	leave_if_quiet(now, inqud_enabled ? due : INQUD_FAR);
 	if (worker.look && inqud_enabled && !worker.leaving)
 		return 0;
-	/* with every window full there is nothing to start until a transfer ends */
-	if (!full)
-		next = Min(next, due);
+	next = Min(next, due);
 	if (worker.leaving)
 		next = Min(next, leave_by);
 	if (worker.n_in_flight == 0 && worker.n_finished == 0 && !worker.leaving)
@@ -579,20 +348,19 @@ inqud_worker_main(Datum arg)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	inqud_in_worker = true;
-	if (!inqud_shared_ready() || !take_slot(dbid))
+	if (!inqud_shared_ready() || !inqud_take_slot(dbid))
 		proc_exit(0);
 	work_seen = pg_atomic_read_u32(&worker.slot->work);
 	BackgroundWorkerInitializeConnectionByOid(dbid, roleid, 0);
-	pin_settings();
-	if (!extension_is_here())
-		leave_absent();
-	if (!lock_database())
+	inqud_pin_settings();
+	if (!inqud_extension_is_here())
+		inqud_leave_absent();
+	if (!inqud_lock_database())
 		proc_exit(1);
 
 	set_up();
-	release_leases();
-	load_followed();
-	load_options();
+	inqud_release_leases();
+	inqud_load_followed();
 	quiet_since = GetCurrentTimestamp();
 	note_error("");
 	MemoryContextSwitchTo(worker.turn);

@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * row.c
+ *		Rows of inqud.checkout for users, and small things that the SQL
+ *		functions share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg/inqud.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+
+Datum
+inqud_name_datum(const char *name)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(name));
+}
+
+char *
+inqud_current_role(void)
+{
+	return GetUserNameFromId(GetUserId(), false);
+}
+
+/* Copy a result's composite column into the context that was current before SPI. */
+static Datum
+keep_row(int column)
+{
+	bool		isnull;
+	Datum		row = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+									column, &isnull);
+
+	return isnull ? (Datum) 0 : SPI_datumTransfer(row, false, -1);
+}
+
+Datum
+inqud_row_of(InqudStatement *statement, Datum *values)
+{
+	InqudRole	role;
+	Datum		row = (Datum) 0;
+
+	inqud_enter(&role);
+	if (inqud_execute(statement, values, NULL) > 0)
+		row = keep_row(1);
+	inqud_leave(&role);
+	return row;
+}
+
+Datum
+inqud_checkout_row(int64 id)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT k FROM inqud.checkout k WHERE k.id = $1", 1, types
+	};
+	Datum		value = Int64GetDatum(id);
+
+	return inqud_row_of(&statement, &value);
+}
+
+void
+inqud_nap(long ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+					 inqud_wait_event());
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}

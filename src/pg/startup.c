@@ -1,0 +1,229 @@
+/*-------------------------------------------------------------------------
+ *
+ * startup.c
+ *		How a worker begins: its slot, its settings, what its predecessor left,
+ *		and the transactions of its own.
+ *
+ * Everything it needs to go on stands in the tables; nothing is handed over
+ * from worker to worker in any other way.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pg/dispatch.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Advisory lock of the worker: two numbers that mean nothing to anybody else. */
+#define LOCK_CLASS 0x696e71
+#define LOCK_NUMBER 0x7564
+
+/* ---------------------------------------------------------------------
+ * Transactions of our own
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * The extension is not here (any more): what is under way has nowhere to be
+ * written to.  Should it come back, its first order will have us started.
+ */
+void
+inqud_leave_absent(void)
+{
+	worker.good_end = true;
+	proc_exit(0);
+}
+
+/*
+ * Begin a transaction as the extension's owner.  "durable": its commit is
+ * flushed whatever the database's default says, since it makes a URL visible;
+ * else it is not waited for, since losing it only repeats a call.
+ */
+void
+inqud_worker_begin(InqudRole *role, bool durable)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (!inqud_extension_present())
+		inqud_leave_absent();
+	if (!durable)
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	else if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		(void) set_config_option("synchronous_commit", "on", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	inqud_enter(role);
+}
+
+void
+inqud_worker_commit(InqudRole *role)
+{
+	inqud_leave(role);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	/* a commit leaves us in the context that is never reset */
+	MemoryContextSwitchTo(worker.turn);
+}
+
+/* ---------------------------------------------------------------------
+ * Start
+ * ---------------------------------------------------------------------
+ */
+
+/* What the database's or role's defaults must not change. */
+void
+inqud_pin_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"search_path", "pg_catalog, pg_temp"},
+		{"DateStyle", "ISO, YMD"},
+		{"IntervalStyle", "postgres"},
+		{"TimeZone", "UTC"},
+		{"jit", "off"},
+		{"session_replication_role", "origin"},
+		{"row_security", "on"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"application_name", "inqud worker"},
+		{"max_parallel_workers_per_gather", "0"},
+	};
+	int			i;
+
+	for (i = 0; i < (int) lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* The slot is given back, with what the launcher should know. */
+static void
+give_back(int code, Datum arg)
+{
+	InqudDatabase *slot = worker.slot;
+
+	inqud_shared_lock();
+	slot->pid = 0;
+	slot->latch = NULL;
+	slot->in_flight = 0;
+	if (!worker.good_end)
+	{
+		slot->wanted = true;
+		slot->failures = Min(slot->failures + 1, 6);
+		slot->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   500 << slot->failures);
+	}
+	inqud_shared_unlock();
+	inqud_launcher_wake();
+}
+
+/* Take the database's slot; false when it is not to be had, or we are not wanted. */
+bool
+inqud_take_slot(Oid dbid)
+{
+	InqudDatabase *slot = inqud_database(dbid, false);
+	bool		ok = false;
+
+	if (slot == NULL)
+		return false;
+	inqud_shared_lock();
+	slot->starting = false;
+	if (slot->pid == 0 && !slot->stopped && slot->away == 0)
+	{
+		slot->pid = MyProcPid;
+		slot->latch = MyLatch;
+		slot->since = GetCurrentTimestamp();
+		slot->leave = false;
+		/* what is queued from here on is counted */
+		slot->wanted = false;
+		slot->wake_at = 0;
+		ok = true;
+	}
+	inqud_shared_unlock();
+	worker.slot = slot;
+	if (ok)
+		before_shmem_exit(give_back, (Datum) 0);
+	return ok;
+}
+
+/* One worker a database, and everybody can see it in pg_locks. */
+bool
+inqud_lock_database(void)
+{
+	bool		locked;
+
+	StartTransactionCommand();
+	locked = DatumGetBool(DirectFunctionCall2(pg_try_advisory_lock_int4,
+											  Int32GetDatum(LOCK_CLASS), Int32GetDatum(LOCK_NUMBER)));
+	CommitTransactionCommand();
+	return locked;
+}
+
+bool
+inqud_extension_is_here(void)
+{
+	bool		here;
+
+	StartTransactionCommand();
+	here = inqud_extension_present();
+	CommitTransactionCommand();
+	return here;
+}
+
+/* Follow what the tables say is followed. */
+void
+inqud_load_followed(void)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT * FROM inqud._followed($1)", 1, types
+	};
+	Datum		home = Int64GetDatum(worker.home);
+	InqudRole	role;
+	uint64		n;
+	uint64		i;
+	bool		isnull;
+
+	inqud_worker_begin(&role, false);
+	n = inqud_execute(&statement, &home, NULL);
+	for (i = 0; i < n; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		char	   *project = SPI_getvalue(tuple, desc, 3);
+		char	   *phase = SPI_getvalue(tuple, desc, 5);
+		TimestampTz tail = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
+
+		inqud_schedule(inqud_follow(DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull)),
+									inqud_lane(project), phase ? phase : "check", tail), 0);
+		pfree(project);
+		if (phase)
+			pfree(phase);
+	}
+	inqud_worker_commit(&role);
+}
+
+/* Free the leases of whoever was here before. */
+void
+inqud_release_leases(void)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT inqud._begin($1)", 1, types
+	};
+	Datum		home = Int64GetDatum(worker.home);
+	InqudRole	role;
+
+	inqud_worker_begin(&role, false);
+	inqud_execute(&statement, &home, NULL);
+	inqud_worker_commit(&role);
+}
