@@ -91,12 +91,12 @@ static bool
 find_account(Job *job, char **why)
 {
 	InqudTask  *task = job->task;
-	Oid			owner = get_role_oid(task->owner, true);
+	Oid			owner = task->owner ? get_role_oid(task->owner, true) : InvalidOid;
 	InqudProblem problem;
 
 	if (!OidIsValid(owner))
 	{
-		*why = psprintf("role \"%s\" does not exist any more", task->owner);
+		*why = psprintf("role \"%s\" does not exist any more", task->owner ? task->owner : "");
 		return false;
 	}
 	job->project = inqud_project_lookup(task->project, owner,
@@ -106,7 +106,8 @@ find_account(Job *job, char **why)
 		*why = problem.message;
 		return false;
 	}
-	if (strcmp(job->project->account.project_id, task->project_id) != 0)
+	if (task->project_id &&
+		strcmp(job->project->account.project_id, task->project_id) != 0)
 	{
 		*why = psprintf("made for project_id \"%s\", but server \"%s\" says \"%s\" now",
 						task->project_id, task->project, job->project->account.project_id);
@@ -155,6 +156,10 @@ note_due(HeapTuple tuple, TupleDesc desc)
 		worker.hook_due = Min(worker.hook_due, due);
 	else if (strcmp(kind, "create") == 0)
 		inqud_lane(project)->create_due = due;
+	else if (strcmp(kind, "found") == 0)
+		inqud_lane(project)->found_due = due;
+	else if (strcmp(kind, "inbox") == 0)
+		worker.inbox_due = Min(worker.inbox_due, due);
 	else
 		inqud_lane(project)->poked_due = due;
 }
@@ -196,7 +201,7 @@ inqud_look(void)
 {
 	static const char *const types[] = {"int8"};
 	static InqudStatement statement = {
-		"SELECT * FROM inqud._due($1)", 1, types
+		"SELECT * FROM inqud._look($1)", 1, types
 	};
 	Datum		home = Int64GetDatum(worker.home);
 	InqudRole	role;
@@ -207,12 +212,12 @@ inqud_look(void)
 	worker.look = false;
 	inqud_worker_begin(&role, false);
 	n = inqud_execute(&statement, &home, NULL);
-	worker.hook_due = INQUD_FAR;
+	worker.hook_due = worker.inbox_due = INQUD_FAR;
 	dlist_foreach(iter, &worker.lanes)
 	{
 		Lane	   *lane = dlist_container(Lane, node, iter.cur);
 
-		lane->create_due = lane->poked_due = INQUD_FAR;
+		lane->create_due = lane->poked_due = lane->found_due = INQUD_FAR;
 	}
 	for (i = 0; i < n; i++)
 		note_due(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
@@ -255,12 +260,8 @@ claim_creates(Lane *lane, int n, dlist_head *fresh)
 
 /* Reads that were asked for stay in the table until they are done, so skip those under way. */
 static int
-claim_poked(Lane *lane, int n, dlist_head *fresh)
+claim_asked(InqudStatement *statement, Lane *lane, int n, dlist_head *fresh)
 {
-	static const char *const types[] = {"int8", "text", "int4"};
-	static InqudStatement statement = {
-		"SELECT * FROM inqud._poked($1, $2, $3)", 3, types
-	};
 	Datum		values[3];
 	uint64		found;
 	uint64		i;
@@ -269,7 +270,7 @@ claim_poked(Lane *lane, int n, dlist_head *fresh)
 	values[0] = Int64GetDatum(worker.home);
 	values[1] = CStringGetTextDatum(lane->project);
 	values[2] = Int32GetDatum(n + lane->in_flight + lane->n_ready + worker.n_finished);
-	found = inqud_execute(&statement, values, NULL);
+	found = inqud_execute(statement, values, NULL);
 	for (i = 0; i < found && taken < n; i++)
 	{
 		InqudTask  *task = inqud_task_from_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
@@ -288,10 +289,35 @@ claim_poked(Lane *lane, int n, dlist_head *fresh)
 		taken++;
 	}
 	if (taken < n)
-	{
-		lane->poked_due = INQUD_FAR;
 		worker.look = true;
-	}
+	return taken;
+}
+
+static const char *const asked_types[] = {"int8", "text", "int4"};
+
+static int
+claim_poked(Lane *lane, int n, dlist_head *fresh)
+{
+	static InqudStatement statement = {
+		"SELECT * FROM inqud._poked($1, $2, $3)", 3, asked_types
+	};
+	int			taken = claim_asked(&statement, lane, n, fresh);
+
+	if (taken < n)
+		lane->poked_due = INQUD_FAR;
+	return taken;
+}
+
+static int
+claim_found(Lane *lane, int n, dlist_head *fresh)
+{
+	static InqudStatement statement = {
+		"SELECT * FROM inqud._found($1, $2, $3)", 3, asked_types
+	};
+	int			taken = claim_asked(&statement, lane, n, fresh);
+
+	if (taken < n)
+		lane->found_due = INQUD_FAR;
 	return taken;
 }
 
@@ -368,6 +394,8 @@ claim_lane(Lane *lane, dlist_head *fresh)
 		taken += claim_creates(lane, n, fresh);
 	if (n > taken && lane->poked_due <= now)
 		taken += claim_poked(lane, n - taken, fresh);
+	if (n > taken && lane->found_due <= now)
+		taken += claim_found(lane, n - taken, fresh);
 	if (n > taken)
 		taken += claim_reads(lane, n - taken, fresh);
 	if (taken == 0)

@@ -236,7 +236,12 @@ follow_up(Job *job, const Answer *answer)
 	TimestampTz now = GetCurrentTimestamp();
 	bool		ok = strcmp(job->result.outcome, inqud_outcome_name(INQUD_OK)) == 0;
 
-	if (strcmp(answer->kind, "create") == 0)
+	/* a number of the inbox is nothing to be followed */
+	if (job->task->is_found)
+		inqud_forget(job->task->checkout);
+	if (strcmp(answer->kind, "found") == 0)
+		worker.look = true;
+	else if (strcmp(answer->kind, "create") == 0)
 		lane->create_due = Min(lane->create_due, now + job->result.retry_in_ms * 1000);
 	else if (strcmp(answer->kind, "poked") == 0)
 	{

@@ -34,6 +34,7 @@ typedef struct Lane
 	char	   *project;
 	TimestampTz create_due;		/* earliest create, INQUD_FAR = none known */
 	TimestampTz poked_due;
+	TimestampTz found_due;		/* ids that only a webhook named */
 	TimestampTz hold;			/* no claim before */
 	pairingheap *active;		/* followed checkouts by their next read */
 	pairingheap *idle;
@@ -97,6 +98,7 @@ typedef struct Worker
 	int			window;			/* of all lanes together */
 	int64		n_followed;
 	TimestampTz hook_due;
+	TimestampTz inbox_due;		/* webhooks whose checkout was locked */
 	bool		look;			/* ask the tables what is due */
 	bool		leaving;
 	bool		good_end;		/* the launcher need not count this end as a failure */

@@ -14,8 +14,8 @@
 #include "utils/builtins.h"
 
 /* A text from outside, for a message; what the encoding lacks becomes '?'. */
-static char *
-readable(const char *utf8)
+char *
+inqud_readable(const char *utf8)
 {
 	char	   *text = inqud_from_utf8(utf8);
 	char	   *c;
@@ -52,7 +52,7 @@ what_failed(const InqudTask *task)
 {
 	if (task->is_create)
 		return psprintf("could not create checkout for order \"%s\"",
-						readable(task->order.order_id));
+						inqud_readable(task->order.order_id));
 	return psprintf("could not read checkout \"%s\"", task->checkout_id);
 }
 
@@ -74,6 +74,17 @@ inqud_raise_misfit(const char *order_id, const char *why)
 			(errcode(ERRCODE_INQUD_REPLY),
 			 errmsg("could not create checkout for order \"%s\"", order_id),
 			 errdetail("%s; nothing was recorded.", why)));
+	pg_unreachable();
+}
+
+void
+inqud_raise_digest(const InqudProject *project, const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INQUD_DIGEST),
+			 errmsg("webhook digest for project \"%s\" does not match", project->name),
+			 errdetail("%s", detail),
+			 errhint("%s", hint)));
 	pg_unreachable();
 }
 
@@ -147,7 +158,7 @@ void
 inqud_raise_outcome(const InqudTask *task, const InqudProject *project,
 					const InqudResult *result)
 {
-	char	   *detail = readable(result->message);
+	char	   *detail = inqud_readable(result->message);
 
 	switch (inqud_reply_outcome(result->reply))
 	{

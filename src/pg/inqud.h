@@ -86,14 +86,16 @@ extern uint64 inqud_execute(InqudStatement *statement, Datum *values,
  */
 typedef struct InqudTask
 {
-	int64		checkout;		/* 0 = none, a read of what is not recorded */
+	int64		checkout;		/* 0 = a read of what is not recorded; negative =
+								 * inqud.inbox.id of one that a webhook named */
 	bool		is_create;
-	bool		is_poked;
+	bool		is_poked;		/* a read that stands in the tables until it is done */
+	bool		is_found;		/* of those, one that only a webhook named */
 	int64		lease;
 	int32		poke;
 	int32		attempts;
 	char	   *project;
-	char	   *project_id;
+	char	   *project_id;		/* NULL when is_found */
 	char	   *owner;
 	char	   *checkout_id;
 	InqudOrder	order;			/* texts in UTF-8 */
@@ -172,6 +174,13 @@ extern void inqud_raise_outcome(const InqudTask *task, const InqudProject *proje
 /* The answer to a create is not of this order; texts in the database's encoding. */
 extern void inqud_raise_misfit(const char *order_id, const char *why) pg_attribute_noreturn();
 extern void inqud_raise_throttled(const InqudProject *project, int64 wait_ms) pg_attribute_noreturn();
+
+/* A webhook that is not genuine, or cannot be shown to be. */
+extern void inqud_raise_digest(const InqudProject *project, const char *detail,
+							   const char *hint) pg_attribute_noreturn();
+
+/* A text from outside, for people; what the database's encoding lacks becomes '?'. */
+extern char *inqud_readable(const char *utf8);
 
 /* One sentence for the row's "error" and the event: outcome, status, Inqud's words.  UTF-8, palloc'ed. */
 extern char *inqud_outcome_text(const InqudReply *reply, const InqudResponse *response);

@@ -88,7 +88,7 @@ inqud_lane(const char *project)
 	lane->active = pairingheap_allocate(later_first, NULL);
 	lane->idle = pairingheap_allocate(later_first, NULL);
 	dlist_init(&lane->ready);
-	lane->create_due = lane->poked_due = INQUD_FAR;
+	lane->create_due = lane->poked_due = lane->found_due = INQUD_FAR;
 	lane->window = DEFAULT_WINDOW;
 	lane->rate = DEFAULT_RATE;
 	lane->poll_new = DEFAULT_POLL_NEW;
@@ -147,7 +147,7 @@ inqud_lane_room(Lane *lane)
 TimestampTz
 inqud_lane_next(Lane *lane)
 {
-	TimestampTz next = Min(lane->create_due, lane->poked_due);
+	TimestampTz next = Min(Min(lane->create_due, lane->poked_due), lane->found_due);
 
 	if (lane->n_ready > 0 && lane->in_flight < lane->window)
 		return lane->hold;

@@ -138,7 +138,8 @@ inqud_task_from_tuple(HeapTuple tuple, TupleDesc desc, MemoryContext parent)
 	task->context = context;
 	kind = text_column(tuple, desc, "kind");
 	task->is_create = strcmp(kind, "create") == 0;
-	task->is_poked = strcmp(kind, "poked") == 0;
+	task->is_found = strcmp(kind, "found") == 0;
+	task->is_poked = task->is_found || strcmp(kind, "poked") == 0;
 	task->checkout = int_column(tuple, desc, "checkout", true);
 	task->lease = int_column(tuple, desc, "lease", true);
 	task->poke = (int32) int_column(tuple, desc, "poke", false);
@@ -336,6 +337,8 @@ set_checkout(OutcomeRow *row, const InqudReply *reply)
 	set_time(row, "updated_at", c->updated_at);
 	set_time(row, "expires_at", c->expires_at);
 	set(row, "has_request", BoolGetDatum(c->has_request));
+	set_text(row, "request_id", c->request_id);
+	set_text(row, "payment_id", c->payment_id);
 	set_number(row, "pay_amount", c->pay_amount);
 	set_text(row, "pay_currency", c->pay_currency);
 	set_text(row, "pay_blockchain", c->pay_blockchain);
@@ -359,7 +362,8 @@ static void
 set_result(OutcomeRow *row, const InqudTask *task, const InqudResult *result)
 {
 	set(row, "checkout", Int64GetDatum(task->checkout));
-	set(row, "kind", CStringGetTextDatum(task->is_create ? "create" : "read"));
+	set(row, "kind", CStringGetTextDatum(task->is_create ? "create" :
+										  task->is_found ? "found" : "read"));
 	if (task->is_create)
 		set(row, "lease", Int64GetDatum(task->lease));
 	set(row, "poke", Int32GetDatum(task->poke));

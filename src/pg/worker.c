@@ -67,7 +67,7 @@ set_up(void)
 				 errdetail("The HTTP client could not be started.")));
 	worker.home = inqud_this_home();
 	worker.lease = inqud_random_lease();
-	worker.hook_due = INQUD_FAR;
+	worker.hook_due = worker.inbox_due = INQUD_FAR;
 	worker.look = true;
 	inqud_lanes_init();
 
@@ -86,7 +86,7 @@ set_up(void)
 static TimestampTz
 next_due(void)
 {
-	TimestampTz next = worker.hook_due;
+	TimestampTz next = Min(worker.hook_due, worker.inbox_due);
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &worker.lanes)
@@ -240,7 +240,7 @@ turn(void)
 	}
 	notice_work();
 	free_to_claim = inqud_enabled;
-	if (free_to_claim && worker.look)
+	if (free_to_claim && (worker.look || worker.inbox_due <= GetCurrentTimestamp()))
 		inqud_look();
 	if (free_to_claim)
 		inqud_claim_round();
