@@ -27,6 +27,7 @@
 #define MAX_NAME 1000			/* characters, unless name_limit says less */
 #define MAX_CURRENCY 20
 #define MAX_URL 2000
+#define MAX_EXTRA 65536			/* bytes, as text */
 
 static void
 invalid(const char *name, const char *detail, const char *hint)
@@ -178,6 +179,8 @@ check_extra(const InqudNewOrder *order)
 	if (why)
 		invalid("extra", psprintf("It %s.", why),
 				"It is an object of further members for Inqud.");
+	if (strlen(utf8) > MAX_EXTRA)
+		invalid("extra", psprintf("It has %zu bytes, more than %d.", strlen(utf8), MAX_EXTRA), NULL);
 }
 
 void

@@ -97,8 +97,10 @@ inqud_enqueue_checkout(PG_FUNCTION_ARGS)
 {
 	MemoryContext work = begin_work();
 	InqudProject *project;
-	int64		id = enqueue(fcinfo, INQUD_NEED_USAGE, &project, work);
+	int64		id;
 
+	PreventCommandIfReadOnly("inqud_enqueue_checkout()");
+	id = enqueue(fcinfo, INQUD_NEED_USAGE, &project, work);
 	MemoryContextDelete(work);
 	PG_RETURN_DATUM(inqud_checkout_row(id));
 }

@@ -127,11 +127,12 @@ inqud_wait_checkout(PG_FUNCTION_ARGS)
  */
 
 static Datum
-ask(InqudStatement *statement, int64 id)
+ask(InqudStatement *statement, const char *command, int64 id)
 {
 	Datum		values[2];
 	Datum		row;
 
+	PreventCommandIfReadOnly(command);
 	values[0] = Int64GetDatum(id);
 	values[1] = inqud_name_datum(inqud_current_role());
 	row = inqud_row_of(statement, values);
@@ -148,7 +149,7 @@ inqud_refresh(PG_FUNCTION_ARGS)
 		"SELECT inqud._refresh($1, $2)", 2, id_and_role
 	};
 
-	PG_RETURN_DATUM(ask(&statement, PG_GETARG_INT64(0)));
+	PG_RETURN_DATUM(ask(&statement, "inqud_refresh()", PG_GETARG_INT64(0)));
 }
 
 Datum
@@ -158,7 +159,7 @@ inqud_retry(PG_FUNCTION_ARGS)
 		"SELECT inqud._retry($1, $2)", 2, id_and_role
 	};
 
-	PG_RETURN_DATUM(ask(&statement, PG_GETARG_INT64(0)));
+	PG_RETURN_DATUM(ask(&statement, "inqud_retry()", PG_GETARG_INT64(0)));
 }
 
 Datum
@@ -168,7 +169,7 @@ inqud_cancel(PG_FUNCTION_ARGS)
 		"SELECT inqud._cancel($1, $2)", 2, id_and_role
 	};
 
-	PG_RETURN_DATUM(ask(&statement, PG_GETARG_INT64(0)));
+	PG_RETURN_DATUM(ask(&statement, "inqud_cancel()", PG_GETARG_INT64(0)));
 }
 
 Datum
@@ -184,6 +185,7 @@ inqud_adopt(PG_FUNCTION_ARGS)
 	bool		isnull;
 	int64		n;
 
+	PreventCommandIfReadOnly("inqud_adopt()");
 	values[0] = PG_ARGISNULL(0) ? (Datum) 0 : PG_GETARG_DATUM(0);
 	nulls[0] = PG_ARGISNULL(0) ? 'n' : ' ';
 	values[1] = inqud_name_datum(inqud_current_role());
