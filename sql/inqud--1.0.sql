@@ -425,7 +425,7 @@ BEGIN
 		SELECT * INTO c FROM inqud._of_order(_again.project, o.order_id) k
 			WHERE (k.current OR k.status = 'SUCCESS' OR k.status = 'CONFLICT' AND k.canceled_at IS NULL)
 			ORDER BY k.status IS NOT DISTINCT FROM 'SUCCESS' DESC,
-				k.current AND (k.state IN ('queued', 'open') OR k.status = 'CONFLICT') DESC,
+				k.current AND (k.state IN ('queued', 'open') OR k.status IS NOT DISTINCT FROM 'CONFLICT') DESC,
 				k.status IS NOT DISTINCT FROM 'CONFLICT' DESC, k.id DESC
 			LIMIT 1;
 		IF FOUND AND NOT coalesce((SELECT pg_has_role(_again.owner, r.oid, 'USAGE')
@@ -1425,6 +1425,7 @@ BEGIN
 	INSERT INTO inqud.queue (checkout, home, project, kind, due_at)
 		VALUES (c.id, inqud._home(), c.project, 'create', clock_timestamp());
 	PERFORM inqud._event(c.id, 'retried', NULL);
+	PERFORM inqud._tell(c);
 	RETURN c;
 END
 $$;

@@ -176,6 +176,9 @@ check_extra(const InqudNewOrder *order)
 	char	   *utf8 = inqud_to_utf8(text);
 	const char *why = inqud_check_extra(utf8, strlen(utf8));
 
+	/* the client's sentence names its subject, ours is "It" */
+	if (why && strncmp(why, "extra ", 6) == 0)
+		why += 6;
 	if (why)
 		invalid("extra", psprintf("It %s.", why),
 				"It is an object of further members for Inqud.");

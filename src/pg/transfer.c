@@ -127,6 +127,17 @@ wait_for_turn(const InqudProject *project)
 	}
 }
 
+/* When the worker should read next what this session has just read. */
+static int64
+next_read_ms(const InqudProject *project, const InqudReply *reply)
+{
+	const InqudCheckout *checkout = inqud_reply_checkout(reply);
+
+	if (checkout && strcmp(checkout->status, "NEW") != 0)
+		return project->poll_active_ms;
+	return project->poll_new_ms;
+}
+
 static void
 judge(const InqudProject *project, const InqudTask *task,
 	  const InqudResponse *response, InqudResult *result, Holder *holder)
@@ -145,7 +156,7 @@ judge(const InqudProject *project, const InqudTask *task,
 	result->message = inqud_outcome_text(holder->reply, response);
 	result->http_status = response->http_status;
 	result->retry_for_ms = project->retry_for_ms;
-	result->read_in_ms = project->poll_new_ms;
+	result->read_in_ms = next_read_ms(project, holder->reply);
 	if (outcome == INQUD_THROTTLED)
 	{
 		result->retry_in_ms = response->retry_after_ms >= 0 ?
