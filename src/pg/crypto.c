@@ -10,22 +10,47 @@
 #include "common/hmac.h"
 #include "common/sha1.h"
 #include "common/sha2.h"
+#include "utils/resowner.h"
+
+/*
+ * The server's HMAC registers what it opens with the current resource owner, and
+ * the worker signs between its transactions, where there is none: lend it one.
+ */
+static ResourceOwner
+lend_owner(void)
+{
+	static ResourceOwner own = NULL;
+	ResourceOwner before = CurrentResourceOwner;
+
+	if (before == NULL)
+	{
+		if (own == NULL)
+			own = ResourceOwnerCreate(NULL, "inqud");
+		CurrentResourceOwner = own;
+	}
+	return before;
+}
 
 static bool
 hmac(pg_cryptohash_type type, const void *key, size_t keylen,
 	 const void *data1, size_t len1, const void *data2, size_t len2,
 	 uint8 *digest, size_t digest_len)
 {
+	ResourceOwner before = lend_owner();
 	pg_hmac_ctx *ctx = pg_hmac_create(type);
 	bool		ok;
 
 	if (ctx == NULL)
+	{
+		CurrentResourceOwner = before;
 		return false;
+	}
 	ok = pg_hmac_init(ctx, key, keylen) >= 0 &&
 		(len1 == 0 || pg_hmac_update(ctx, data1, len1) >= 0) &&
 		(len2 == 0 || pg_hmac_update(ctx, data2, len2) >= 0) &&
 		pg_hmac_final(ctx, digest, digest_len) >= 0;
 	pg_hmac_free(ctx);
+	CurrentResourceOwner = before;
 	return ok;
 }
 
