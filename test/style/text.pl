@@ -21,9 +21,9 @@ use constant {
 	LONG_FUNCTION => 60,
 };
 
-# What PostgreSQL's programs print is compared, not written; an install script
-# must be one file.
-my $EXPECTED = qr{^expected/};
+# What PostgreSQL's programs print is compared, not written; a fuzzer's seeds are
+# bytes; an install script must be one file.
+my $EXPECTED = qr{^expected/|^test/fuzz/seeds/};
 my $ANY_LENGTH = qr{\.md$|^sql/inqud--|^LICENSE$};
 my $SCRIPT = qr{\.(?:sh|pl|pm|py)$|^\.ci/run$};
 
