@@ -672,6 +672,16 @@ BEGIN
 			RETURNING *
 	LOOP
 		n := n + 1;
+		SELECT * INTO c FROM inqud.checkout k WHERE k.id = q.checkout;
+		IF c.canceled_at IS NOT NULL THEN
+			-- Given free meanwhile, and nobody has seen a URL: it is not sent again.
+			UPDATE inqud.checkout k SET state = 'canceled', updated_at = clock_timestamp()
+				WHERE k.id = q.checkout RETURNING * INTO c;
+			DELETE FROM inqud.queue k WHERE k.checkout = q.checkout AND NOT k.hook;
+			PERFORM inqud._event(c.id, 'canceled', 'the worker ended before the outcome was recorded; not sent again');
+			PERFORM inqud._tell(c);
+			CONTINUE;
+		END IF;
 		PERFORM inqud._event(q.checkout, 'error', 'the worker ended before the outcome was recorded; the call will be repeated');
 		IF q.crashes >= 20 THEN
 			UPDATE inqud.checkout k SET state = 'failed', error = 'sending this order ended the worker again and again',
@@ -813,7 +823,8 @@ BEGIN
 		f.kind := CASE WHEN phase IN ('active', 'reopened') THEN 'active' ELSE 'idle' END;
 	END IF;
 	INSERT INTO inqud.queue AS k (checkout, home, project, kind, due_at, phase, tail_from, read_at)
-		VALUES (c.id, inqud._home(), c.project, f.kind, due, f.phase, f.tail_from, o.arrived)
+		VALUES (c.id, inqud._home(), c.project, f.kind, due, f.phase, f.tail_from,
+			CASE WHEN o.outcome = 'ok' THEN o.arrived END)
 		ON CONFLICT (checkout, hook) DO UPDATE
 			SET kind = excluded.kind, due_at = excluded.due_at, phase = excluded.phase,
 				tail_from = excluded.tail_from, attempts = 0, crashes = 0, lease = NULL, spent = '0',
@@ -954,12 +965,20 @@ CREATE FUNCTION inqud._late_result(c inqud.checkout, q inqud.queue, o inqud._out
 DECLARE
 	n inqud.checkout;
 	before inqud.checkout := c;
+	why text;
 BEGIN
 	IF o.outcome <> 'ok' OR EXISTS (SELECT FROM inqud.checkout k WHERE k.project = c.project AND k.checkout_id = o.id) THEN
 		RETURN ROW(c.id, 'gone', c.project, NULL, NULL, NULL)::inqud._followup;
 	END IF;
-	IF c.state = 'queued' AND c.checkout_id IS NULL AND inqud._mismatch(c, o) IS NULL THEN
-		n := inqud._write(before, inqud._news(c, o), o);
+	why := inqud._mismatch(c, o);
+	IF why IS NOT NULL THEN
+		PERFORM inqud._event(c.id, 'error', format('late answer left aside: %s', why), o);
+		RETURN ROW(c.id, 'gone', c.project, NULL, NULL, NULL)::inqud._followup;
+	END IF;
+	IF c.state = 'queued' AND c.checkout_id IS NULL THEN
+		n := inqud._news(c, o);
+		n.expires_at := coalesce(n.expires_at, o.sent_expires_at);
+		n := inqud._write(before, n, o);
 		RETURN inqud._follow(n, q, o, inqud._phase(before, n, o), inqud._tail(n), by_worker);
 	END IF;
 	INSERT INTO inqud.checkout AS k (project, project_id, order_id, current, owner, name, type, amount, currency,
@@ -998,11 +1017,12 @@ BEGIN
 	END IF;
 	-- It was given free meanwhile, and nobody has seen a URL: let it rest.
 	IF o.outcome = 'refused' OR c.canceled_at IS NOT NULL THEN
-		RETURN inqud._fail(c, o, coalesce(o.message, o.outcome));
+		RETURN inqud._fail(c, o, coalesce(nullif(o.message, ''), 'given free before it was sent'));
 	END IF;
 	counted := o.outcome IN ('unreachable', 'unknown', 'bad_reply', 'not_found');
 	IF counted AND q.spent + o.retry_in > o.retry_for THEN
-		RETURN inqud._fail(c, o, format('given up after %s attempts: %s', q.attempts, o.message));
+		RETURN inqud._fail(c, o, format('given up after %s attempt%s: %s', q.attempts,
+			CASE WHEN q.attempts <> 1 THEN 's' END, o.message));
 	END IF;
 	UPDATE inqud.queue k SET lease = NULL, crashes = 0, due_at = clock_timestamp() + o.retry_in,
 			attempts = CASE WHEN counted THEN k.attempts ELSE greatest(k.attempts - 1, 0) END,
@@ -1502,6 +1522,11 @@ BEGIN
 				OR EXISTS (SELECT FROM pg_foreign_server s
 						   WHERE s.srvname = q.project AND pg_has_role(_adopt.role, s.srvowner, 'USAGE')));
 	GET DIAGNOSTICS n = ROW_COUNT;
+	UPDATE inqud.inbox i SET home = here
+		WHERE i.home <> here AND (_adopt.project IS NULL OR i.project = _adopt.project)
+			AND ((SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = _adopt.role)
+				OR EXISTS (SELECT FROM pg_foreign_server s
+						   WHERE s.srvname = i.project AND pg_has_role(_adopt.role, s.srvowner, 'USAGE')));
 	RETURN n;
 END
 $$;
@@ -1583,6 +1608,9 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 	FROM inqud.checkout c
 		LEFT JOIN inqud.queue q ON q.checkout = c.id AND NOT q.hook
 		LEFT JOIN inqud.queue h ON h.checkout = c.id AND h.hook
+		-- as inqud._home() has it, which not everybody may call
+		CROSS JOIN (SELECT hashint8extended(s.system_identifier, d.oid::bigint) AS home
+			FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()) AS here
 		CROSS JOIN LATERAL (
 			SELECT 'failed', c.updated_at, c.error,
 				'mend the cause, then inqud_retry(' || c.id || '), or inqud_cancel(' || c.id || ')'
@@ -1598,7 +1626,7 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 			UNION ALL
 			SELECT 'not picked up', q.due_at, 'due, but no worker has taken it',
 				'is inqud in shared_preload_libraries, inqud.enabled on, and a worker running?'
-			WHERE c.state = 'queued' AND c.error IS NULL AND q.lease IS NULL
+			WHERE c.state = 'queued' AND c.error IS NULL AND q.lease IS NULL AND q.home = here.home
 				AND q.due_at < clock_timestamp() - interval '1 minute'
 			UNION ALL
 			SELECT 'cannot be read', c.updated_at, c.error, 'the worker goes on trying; mend the cause if it is on this side'
@@ -1608,7 +1636,8 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 				'ask Inqud about ' || c.checkout_id
 			WHERE c.state = 'open' AND c.expires_at < now() - interval '2 days'
 			UNION ALL
-			SELECT 'on_status failed', h.due_at, coalesce((SELECT e.detail FROM inqud.event e
+			SELECT 'on_status failed', (SELECT min(e.at) FROM inqud.event e
+					WHERE e.checkout = c.id AND e.kind = 'hook'), coalesce((SELECT e.detail FROM inqud.event e
 					WHERE e.checkout = c.id AND e.kind = 'hook' ORDER BY e.id DESC LIMIT 1),
 					h.attempts || ' attempts'),
 				'mend the on_status function of the server; it is called again until it succeeds'
@@ -1620,8 +1649,7 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 			UNION ALL
 			SELECT 'foreign', q.due_at, 'queued in another database or cluster than this one',
 				'if this is not a copy: SELECT inqud_adopt()'
-			WHERE q.home <> (SELECT hashint8extended(s.system_identifier, d.oid::bigint)
-							 FROM pg_control_system() s, pg_database d WHERE d.datname = current_database())
+			WHERE q.home <> here.home
 		) AS t (trouble, since, detail, advice);
 COMMENT ON VIEW inqud.trouble IS 'what a person should look at, and why';
 COMMENT ON COLUMN inqud.trouble.checkout IS 'inqud.checkout.id';
@@ -1633,7 +1661,28 @@ COMMENT ON COLUMN inqud.trouble.since IS 'since when';
 COMMENT ON COLUMN inqud.trouble.detail IS 'what is known of it';
 COMMENT ON COLUMN inqud.trouble.advice IS 'what to do';
 
-GRANT SELECT ON inqud.status, inqud.payment, inqud.pending, inqud.trouble TO PUBLIC;
+CREATE FUNCTION inqud._workers()
+		RETURNS TABLE (database name, pid integer, state text, since timestamptz, active_at timestamptz,
+			in_flight integer, followed bigint, failures integer, not_before timestamptz, wake_at timestamptz, error text)
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'inqud_workers';
+COMMENT ON FUNCTION inqud._workers() IS 'what shared memory knows of the workers; the current database''s only, unless the caller is in pg_monitor';
+
+CREATE VIEW inqud.worker WITH (security_invoker = true) AS
+	SELECT * FROM inqud._workers();
+COMMENT ON VIEW inqud.worker IS 'workers by database; members of pg_monitor see all of them';
+COMMENT ON COLUMN inqud.worker.database IS 'name of the database';
+COMMENT ON COLUMN inqud.worker.pid IS 'process of the worker, null if none runs';
+COMMENT ON COLUMN inqud.worker.state IS 'running, idle, starting, waiting (for its turn, a free slot or not_before), stopped (by inqud_worker_stop), kept away (by a statement that needs the database), not needed';
+COMMENT ON COLUMN inqud.worker.since IS 'start of the worker';
+COMMENT ON COLUMN inqud.worker.active_at IS 'when it last had a call under way';
+COMMENT ON COLUMN inqud.worker.in_flight IS 'calls under way';
+COMMENT ON COLUMN inqud.worker.followed IS 'checkouts that it follows';
+COMMENT ON COLUMN inqud.worker.failures IS 'times in a row that it ended with an error or was terminated';
+COMMENT ON COLUMN inqud.worker.not_before IS 'of its next start';
+COMMENT ON COLUMN inqud.worker.wake_at IS 'when something will be due and it will be started again';
+COMMENT ON COLUMN inqud.worker.error IS 'last error, for members of pg_monitor';
+
+GRANT SELECT ON inqud.status, inqud.payment, inqud.pending, inqud.trouble, inqud.worker TO PUBLIC;
 
 -- ------------------------------------------------------------------
 -- What users call
@@ -1704,6 +1753,8 @@ COMMENT ON FUNCTION @extschema@.inqud_worker_stop()
 -- ------------------------------------------------------------------
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA inqud FROM PUBLIC;
+-- a view calls its functions as whoever asks it
+GRANT EXECUTE ON FUNCTION inqud._workers() TO PUBLIC;
 -- the trigger on the queue fires for whoever restores into it
 REVOKE ALL ON FUNCTION @extschema@.inqud_adopt(text), @extschema@.inqud_worker_start(),
 	@extschema@.inqud_worker_stop(), @extschema@.inqud_receive_webhook(text, bytea, text) FROM PUBLIC;

@@ -25,6 +25,8 @@
 #define LOCK_CLASS 0x696e71
 #define LOCK_NUMBER 0x7564
 
+#define RAN_WELL_MS 30000
+
 /* ---------------------------------------------------------------------
  * Transactions of our own
  * ---------------------------------------------------------------------
@@ -118,6 +120,9 @@ give_back(int code, Datum arg)
 	if (!worker.good_end)
 	{
 		slot->wanted = true;
+		/* one that ran well for long is not failing again and again */
+		if (TimestampDifferenceExceeds(slot->since, GetCurrentTimestamp(), RAN_WELL_MS))
+			slot->failures = 0;
 		slot->failures = Min(slot->failures + 1, 6);
 		slot->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													   500 << slot->failures);

@@ -150,6 +150,7 @@ judge(const InqudProject *project, const InqudTask *task,
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory")));
+	inqud_reply_hide(holder->reply, project->account.token_secret);
 	outcome = inqud_reply_outcome(holder->reply);
 	result->reply = holder->reply;
 	result->outcome = inqud_outcome_name(outcome);

@@ -182,15 +182,11 @@ show_state(void)
 	if (busy == shown)
 		return;
 	shown = busy;
-	if (busy == 0)
-	{
-		pgstat_report_activity(STATE_IDLE, NULL);
-		return;
-	}
-	worker.slot->active_at = GetCurrentTimestamp();
-	snprintf(text, sizeof(text), "inqud: %d calls under way, " INT64_FORMAT " checkouts followed",
+	if (busy > 0)
+		worker.slot->active_at = GetCurrentTimestamp();
+	snprintf(text, sizeof(text), "inqud: under way %d, followed " INT64_FORMAT,
 			 worker.n_in_flight, worker.n_followed);
-	pgstat_report_activity(STATE_RUNNING, text);
+	pgstat_report_activity(busy > 0 ? STATE_RUNNING : STATE_IDLE, text);
 }
 
 static void
