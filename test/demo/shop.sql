@@ -1,0 +1,45 @@
+-- The shop of the demo: its own table, the project at Inqud, and what connects
+-- them.  psql is given the emulator's address as :base_url.
+
+SET client_min_messages = warning;
+
+CREATE ROLE app LOGIN;
+
+CREATE TABLE orders (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	customer text NOT NULL,
+	total numeric(12, 2) NOT NULL,
+	currency text NOT NULL DEFAULT 'USD',
+	payment text NOT NULL DEFAULT 'open',
+	paid boolean NOT NULL DEFAULT false
+);
+GRANT INSERT, SELECT ON orders TO app;
+
+CREATE EXTENSION inqud;
+
+-- What follows each status change: the shop's own columns.  A paid order stays
+-- paid, whatever becomes of another checkout of it.
+CREATE FUNCTION order_changed(c inqud.checkout) RETURNS void
+	LANGUAGE sql
+BEGIN ATOMIC
+	UPDATE orders
+		SET payment = CASE WHEN paid THEN payment ELSE lower(coalesce(c.status, c.state)) END,
+			paid = paid OR c.status = 'SUCCESS'
+		WHERE id = c.order_id::bigint;
+END;
+REVOKE EXECUTE ON FUNCTION order_changed(inqud.checkout) FROM PUBLIC;
+
+-- The first line is all that the real Inqud needs, with your project's id.  The
+-- others are for a demo: an address on loopback, and no patience.
+CREATE SERVER shop FOREIGN DATA WRAPPER inqud OPTIONS (
+	project_id 'CAP-00000000-0000-4000-8000-000000000001',
+	on_status 'order_changed',
+	base_url :'base_url', rate_limit '200', poll_new '300ms', poll_active '200ms');
+CREATE USER MAPPING FOR PUBLIC SERVER shop
+	OPTIONS (token_id 'TKN-test', token_secret 'test-token-secret');
+GRANT USAGE ON FOREIGN SERVER shop TO app;
+
+CREATE TRIGGER pay AFTER INSERT ON orders
+	FOR EACH ROW EXECUTE FUNCTION inqud_order_trigger('shop',
+		'order_id={id}', 'name=Order {id}', 'return_url=https://shop.example/orders/{id}',
+		'amount={total}', 'currency={currency}');
