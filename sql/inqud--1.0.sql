@@ -332,9 +332,8 @@ COMMENT ON TYPE inqud._followup IS 'what became of an outcome (done, same, locke
 
 /*
  * Of the functions below, those that C calls pin their search_path, and with it
- * that of the ones they call; nobody else may call any of them.  They run
- * thousands of times a second with the same few statements, so plans are made
- * once.
+ * that of the ones they call; nobody else may call any of them.  C also sees to
+ * it that their plans are made once and use the indexes (inqud_enter).
  */
 
 -- ------------------------------------------------------------------
@@ -481,7 +480,7 @@ COMMENT ON FUNCTION inqud._again(text, text, name, bigint, inqud._order)
  */
 CREATE FUNCTION inqud._enqueue(project text, project_id text, owner name, home bigint,
 		orders inqud._order[]) RETURNS bigint
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	added bigint;
@@ -522,7 +521,7 @@ COMMENT ON FUNCTION inqud._enqueue(text, text, name, bigint, inqud._order[])
 CREATE FUNCTION inqud._due(home bigint)
 		RETURNS TABLE (project text, kind text, due_at timestamptz)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 	AS $$
 	WITH RECURSIVE lane AS (
 		(SELECT q.project, q.kind FROM inqud.queue q WHERE q.home = $1
@@ -588,8 +587,8 @@ COMMENT ON FUNCTION inqud._drop_paid(bigint, bigint) IS 'gives up a queued check
  */
 CREATE FUNCTION inqud._claim(home bigint, project text, n integer, lease bigint,
 		since timestamptz DEFAULT '-infinity') RETURNS SETOF inqud._task
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
-	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
 	till timestamptz := clock_timestamp();
 	r record;
@@ -625,8 +624,8 @@ COMMENT ON FUNCTION inqud._claim(bigint, text, integer, bigint, timestamptz)
 	IS 'takes creates that are due, to be sent after the commit';
 
 CREATE FUNCTION inqud._poked(home bigint, project text, n integer) RETURNS SETOF inqud._task
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
-	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
 	till timestamptz := clock_timestamp();
 BEGIN
@@ -641,8 +640,8 @@ $$;
 COMMENT ON FUNCTION inqud._poked(bigint, text, integer) IS 'reads that somebody asked for and that are due';
 
 CREATE FUNCTION inqud._read(ids bigint[]) RETURNS SETOF inqud._task
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
-	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
 	RETURN QUERY
 		SELECT (t).* FROM (
@@ -1109,7 +1108,7 @@ COMMENT ON FUNCTION inqud._apply_read(inqud.checkout, inqud.queue, inqud._outcom
  * nothing, not even by a lock ("same").
  */
 CREATE FUNCTION inqud._apply(o inqud._outcome, by_worker boolean) RETURNS inqud._followup
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	c inqud.checkout;
 	q inqud.queue;
@@ -1145,7 +1144,7 @@ $$;
 COMMENT ON FUNCTION inqud._apply(inqud._outcome, boolean) IS 'writes the outcome of one call back';
 
 CREATE FUNCTION inqud._complete(outcomes inqud._outcome[]) RETURNS SETOF inqud._followup
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o inqud._outcome;
 BEGIN
@@ -1168,7 +1167,7 @@ COMMENT ON FUNCTION inqud._complete(inqud._outcome[])
  */
 CREATE FUNCTION inqud._webhook(project text, id text, status text, checkout_id text, order_id text)
 		RETURNS boolean
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
 	cco text := CASE WHEN id LIKE 'CCO-%' THEN id ELSE checkout_id END;
@@ -1245,7 +1244,7 @@ COMMENT ON FUNCTION inqud._inbox(bigint) IS 'makes checkouts due that webhooks h
 
 CREATE FUNCTION inqud._look(home bigint)
 		RETURNS TABLE (project text, kind text, due_at timestamptz)
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF EXISTS (SELECT FROM inqud.inbox i WHERE i.home = _look.home) THEN
 		PERFORM inqud._inbox(home);
@@ -1259,7 +1258,7 @@ COMMENT ON FUNCTION inqud._look(bigint) IS 'what the worker has to do, by projec
 
 /* Ids that only a webhook has named: to be read before anything is recorded of them. */
 CREATE FUNCTION inqud._found(home bigint, project text, n integer) RETURNS SETOF inqud._task
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	-- read with the mapping of whoever ordered, else of the server's owner
@@ -1340,8 +1339,8 @@ COMMENT ON FUNCTION inqud._apply_found(inqud._outcome) IS 'records a checkout th
 
 CREATE FUNCTION inqud._hooks(home bigint, n integer)
 		RETURNS TABLE (checkout bigint, project text, owner name, poke integer, attempts integer)
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
-	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
 	till timestamptz := clock_timestamp();
@@ -1365,7 +1364,7 @@ $$;
 COMMENT ON FUNCTION inqud._hooks(bigint, integer) IS 'takes on_status calls that are due';
 
 CREATE FUNCTION inqud._hook_done(checkout bigint, poke integer) RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	DELETE FROM inqud.queue q WHERE q.checkout = _hook_done.checkout AND q.hook AND q.poke = _hook_done.poke;

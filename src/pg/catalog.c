@@ -23,11 +23,13 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "optimizer/cost.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
@@ -102,6 +104,14 @@ inqud_extension_present(void)
 	return OidIsValid(extension) && OidIsValid(schema) && OidIsValid(owner);
 }
 
+/* Until inqud_leave, or the end of the transaction. */
+static void
+set_for_now(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
 void
 inqud_enter(InqudRole *role)
 {
@@ -114,8 +124,15 @@ inqud_enter(InqudRole *role)
 	GetUserIdAndSecContext(&role->userid, &role->sec_context);
 	role->guc_level = NewGUCNestLevel();
 	if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) != 0)
-		(void) set_config_option("search_path", SAFE_SEARCH_PATH, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		set_for_now("search_path", SAFE_SEARCH_PATH);
+	/*
+	 * A plan that is kept must serve a million rows as well as the ten that
+	 * were there when it was made.
+	 */
+	if (enable_seqscan)
+		set_for_now("enable_seqscan", "off");
+	if (plan_cache_mode != PLAN_CACHE_MODE_FORCE_GENERIC_PLAN)
+		set_for_now("plan_cache_mode", "force_generic_plan");
 	SetUserIdAndSecContext(owner, role->sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_connect();
 }
@@ -166,7 +183,8 @@ argument_type(const char *name)
 	{
 		{"int8", INT8OID}, {"int4", INT4OID}, {"int8[]", INT8ARRAYOID},
 		{"text", TEXTOID}, {"name", NAMEOID}, {"bool", BOOLOID},
-		{"timestamptz", TIMESTAMPTZOID},
+		{"timestamptz", TIMESTAMPTZOID}, {"numeric", NUMERICOID},
+		{"jsonb", JSONBOID},
 	};
 	int			i;
 

@@ -231,6 +231,28 @@ inqud_order_datum(const InqudNewOrder *order)
 	return HeapTupleGetDatum(tuple);
 }
 
+/* What every queued row is made from. */
+static void
+common_values(Datum *values, const InqudProject *project, const char *owner)
+{
+	values[0] = CStringGetTextDatum(project->name);
+	values[1] = CStringGetTextDatum(project->account.project_id);
+	values[2] = DirectFunctionCall1(namein, CStringGetDatum(owner));
+	values[3] = Int64GetDatum(inqud_this_home());
+}
+
+static int64
+first_int8(void)
+{
+	bool		isnull;
+
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+									   1, &isnull));
+}
+
+/*
+ * The trigger on inqud.queue has the commit wake the worker, here and below.
+ */
 int64
 inqud_enqueue(const InqudProject *project, Datum *orders, int n)
 {
@@ -241,21 +263,91 @@ inqud_enqueue(const InqudProject *project, Datum *orders, int n)
 	InqudRole	role;
 	Datum		values[5];
 	char	   *owner = GetUserNameFromId(GetUserId(), false);
-	bool		isnull;
 	int64		id;
-	Oid			type;
 
 	inqud_enter(&role);
-	type = inqud_type_oid("_order");
-	values[0] = CStringGetTextDatum(project->name);
-	values[1] = CStringGetTextDatum(project->account.project_id);
-	values[2] = DirectFunctionCall1(namein, CStringGetDatum(owner));
-	values[3] = Int64GetDatum(inqud_this_home());
-	values[4] = PointerGetDatum(construct_array(orders, n, type, -1, false, TYPALIGN_DOUBLE));
-	/* the trigger on inqud.queue has the commit wake the worker */
+	common_values(values, project, owner);
+	values[4] = PointerGetDatum(construct_array(orders, n, inqud_type_oid("_order"), -1, false,
+												TYPALIGN_DOUBLE));
 	inqud_execute(&statement, values, NULL);
-	id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-									 1, &isnull));
+	id = first_int8();
 	inqud_leave(&role);
 	return id;
+}
+
+/* Insert a new order's checkout; 0 when the order is known already. */
+static int64
+insert_checkout(Datum *values, const char *nulls)
+{
+	static const char *const types[] = {
+		"text", "text", "name", "int8", "text", "text", "text", "numeric", "text", "text",
+		"timestamptz", "jsonb"
+	};
+	static InqudStatement statement = {
+		"INSERT INTO inqud.checkout (project, project_id, owner, order_id, name, return_url,"
+		" amount, currency, type, expires_at, extra)"
+		" SELECT $1, $2, $3, $5, $6, $7, $8, $9, $10, $11, $12"
+		" WHERE NOT EXISTS (SELECT FROM inqud.checkout r"
+		"  WHERE r.project = $1 AND r.order_id = $5 AND NOT r.current)"
+		" ON CONFLICT (project, order_id) WHERE current DO NOTHING"
+		" RETURNING id", 12, types
+	};
+
+	return inqud_execute(&statement, values, nulls) > 0 ? first_int8() : 0;
+}
+
+static void
+insert_queue(int64 id, Datum home, Datum project)
+{
+	static const char *const types[] = {"int8", "int8", "text"};
+	static InqudStatement statement = {
+		"INSERT INTO inqud.queue (checkout, home, project, kind, due_at)"
+		" VALUES ($1, $2, $3, 'create', clock_timestamp())", 3, types
+	};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(id);
+	values[1] = home;
+	values[2] = project;
+	inqud_execute(&statement, values, NULL);
+}
+
+/*
+ * One order, as the row trigger has it: what inqud._enqueue() does for a new
+ * order, as two plain statements, which take half the time of a function call
+ * around them.  An order that is known already goes to that function.
+ */
+int64
+inqud_enqueue_one(const InqudProject *project, const InqudNewOrder *order)
+{
+	InqudRole	role;
+	Datum		values[12];
+	char		nulls[12];
+	char	   *owner = GetUserNameFromId(GetUserId(), false);
+	Datum		again;
+	int64		id;
+
+	inqud_enter(&role);
+	memset(nulls, ' ', sizeof(nulls));
+	common_values(values, project, owner);
+	values[4] = CStringGetTextDatum(order->order_id);
+	values[5] = CStringGetTextDatum(order->name);
+	values[6] = CStringGetTextDatum(order->return_url);
+	values[7] = order->amount;
+	nulls[7] = order->has_amount ? ' ' : 'n';
+	values[8] = order->currency ? CStringGetTextDatum(order->currency) : (Datum) 0;
+	nulls[8] = order->currency ? ' ' : 'n';
+	values[9] = CStringGetTextDatum(order->type);
+	values[10] = TimestampTzGetDatum(order->expires_at);
+	nulls[10] = order->has_expires_at ? ' ' : 'n';
+	values[11] = order->extra;
+	nulls[11] = order->has_extra ? ' ' : 'n';
+	id = insert_checkout(values, nulls);
+	if (id != 0)
+		insert_queue(id, values[3], values[0]);
+	inqud_leave(&role);
+	if (id != 0)
+		return id;
+	again = inqud_order_datum(order);
+	return inqud_enqueue(project, &again, 1);
 }

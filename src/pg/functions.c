@@ -70,7 +70,6 @@ static int64
 enqueue(FunctionCallInfo fcinfo, int needs, InqudProject **project, MemoryContext work)
 {
 	InqudNewOrder order;
-	Datum		value;
 	char	   *name = text_argument(fcinfo, 0);
 
 	if (name == NULL)
@@ -83,8 +82,7 @@ enqueue(FunctionCallInfo fcinfo, int needs, InqudProject **project, MemoryContex
 	(void) inqud_extension_present();
 	read_order(fcinfo, &order);
 	inqud_check_order(&order, *project);
-	value = inqud_order_datum(&order);
-	return inqud_enqueue(*project, &value, 1);
+	return inqud_enqueue_one(*project, &order);
 }
 
 /*

@@ -221,6 +221,9 @@ extern Datum inqud_order_datum(const InqudNewOrder *order);
  */
 extern int64 inqud_enqueue(const InqudProject *project, Datum *orders, int n);
 
+/* Queue one order as the current user; the quicker way for one. */
+extern int64 inqud_enqueue_one(const InqudProject *project, const InqudNewOrder *order);
+
 /* ---------------------------------------------------------------------
  * row.c: small things that the SQL functions share
  * ---------------------------------------------------------------------

@@ -256,24 +256,22 @@ fill_expires_at(InqudNewOrder *order, const TriggerPlan *plan, TupleTableSlot *s
 	order->has_expires_at = true;
 }
 
-static Datum
-order_of_row(const TriggerPlan *plan, TupleTableSlot *slot, const InqudProject *project)
+static void
+order_of_row(InqudNewOrder *order, const TriggerPlan *plan, TupleTableSlot *slot,
+			 const InqudProject *project)
 {
-	InqudNewOrder order;
-
-	memset(&order, 0, sizeof(order));
-	order.order_id = fill_in(plan, KEY_ORDER_ID, slot);
-	order.name = fill_in(plan, KEY_NAME, slot);
-	order.return_url = fill_in(plan, KEY_RETURN_URL, slot);
-	order.currency = fill_in(plan, KEY_CURRENCY, slot);
-	order.type = fill_in(plan, KEY_TYPE, slot);
-	fill_amount(&order, plan, slot);
-	fill_expires_at(&order, plan, slot);
+	memset(order, 0, sizeof(InqudNewOrder));
+	order->order_id = fill_in(plan, KEY_ORDER_ID, slot);
+	order->name = fill_in(plan, KEY_NAME, slot);
+	order->return_url = fill_in(plan, KEY_RETURN_URL, slot);
+	order->currency = fill_in(plan, KEY_CURRENCY, slot);
+	order->type = fill_in(plan, KEY_TYPE, slot);
+	fill_amount(order, plan, slot);
+	fill_expires_at(order, plan, slot);
 	/* a table's currency column is usually never null; without an amount it means nothing */
-	if (!order.has_amount)
-		order.currency = NULL;
-	inqud_check_order(&order, project);
-	return inqud_order_datum(&order);
+	if (!order->has_amount)
+		order->currency = NULL;
+	inqud_check_order(order, project);
 }
 
 static void
@@ -281,9 +279,10 @@ enqueue_row(const TriggerPlan *plan, TriggerData *data, const InqudProject *proj
 {
 	TupleTableSlot *slot = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
 		data->tg_newslot : data->tg_trigslot;
-	Datum		order = order_of_row(plan, slot, project);
+	InqudNewOrder order;
 
-	inqud_enqueue(project, &order, 1);
+	order_of_row(&order, plan, slot, project);
+	inqud_enqueue_one(project, &order);
 }
 
 static void
@@ -295,13 +294,15 @@ enqueue_table(const TriggerPlan *plan, TriggerData *data, const InqudProject *pr
 												ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(batch);
 	Datum	   *orders = MemoryContextAlloc(old, sizeof(Datum) * BATCH);
+	InqudNewOrder order;
 	int			n = 0;
 
 	tuplestore_rescan(data->tg_newtable);
 	while (tuplestore_gettupleslot(data->tg_newtable, true, false, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
-		orders[n++] = order_of_row(plan, slot, project);
+		order_of_row(&order, plan, slot, project);
+		orders[n++] = inqud_order_datum(&order);
 		if (n < BATCH)
 			continue;
 		inqud_enqueue(project, orders, n);
