@@ -71,6 +71,12 @@ grow(InqudBuffer *buffer, size_t needed)
 }
 
 bool
+inqud_buffer_reserve(InqudBuffer *buffer, size_t len)
+{
+	return len <= buffer->max && (len < buffer->size || grow(buffer, len));
+}
+
+bool
 inqud_buffer_add(InqudBuffer *buffer, const void *data, size_t len)
 {
 	if (buffer->failed)

@@ -277,7 +277,7 @@ inqud_check_extra(const char *extra, size_t len)
 	InqudJson  *json;
 	size_t		i;
 
-	json = inqud_json_read(extra, len, &no_memory);
+	json = inqud_json_read(extra, len, NULL, &no_memory);
 	if (json == NULL)
 		return no_memory ? out_of_memory : "extra is not a JSON object";
 	if (!inqud_json_is_object(json))

@@ -31,6 +31,9 @@ typedef struct InqudBuffer
 } InqudBuffer;
 
 extern void inqud_buffer_init(InqudBuffer *buffer, size_t max);
+
+/* Allocate for "len" bytes at once. */
+extern bool inqud_buffer_reserve(InqudBuffer *buffer, size_t len);
 extern bool inqud_buffer_add(InqudBuffer *buffer, const void *data, size_t len);
 extern bool inqud_buffer_add_text(InqudBuffer *buffer, const char *text);
 extern bool inqud_buffer_add_char(InqudBuffer *buffer, char c);
@@ -122,6 +125,13 @@ typedef struct InqudJsonScan
 	size_t		flaws;			/* how many there are */
 	/* called for every flaw, in order of offset; may be NULL */
 	void		(*on_flaw) (void *arg, InqudJsonFlaw flaw, size_t offset);
+
+	/*
+	 * Called for every member of the top object, with its text, of which the
+	 * first name_len bytes are the name in its quotes; may be NULL.
+	 */
+	void		(*on_member) (void *arg, const char *member, size_t name_len,
+							  size_t len);
 	void	   *arg;
 } InqudJsonScan;
 
@@ -163,9 +173,11 @@ typedef struct InqudLost
 
 /*
  * Parse.  NULL if it is no JSON or memory ran out, which "no_memory" tells
- * apart.
+ * apart.  Of an object only the members with the wanted names are kept
+ * (NULL-terminated; NULL = all), which makes reading much cheaper.
  */
-extern InqudJson *inqud_json_read(const char *text, size_t len, bool *no_memory);
+extern InqudJson *inqud_json_read(const char *text, size_t len,
+								  const char *const *wanted, bool *no_memory);
 extern void inqud_json_free(InqudJson *json);
 extern bool inqud_json_is_object(const InqudJson *json);
 extern bool inqud_json_storable(const InqudJson *json);
@@ -251,22 +263,23 @@ extern int	inqud_poller_ready(int poller, InqudReady *ready, int max);
  */
 typedef struct InqudReceiver
 {
-	const InqudBuffer *to_send; /* the request's body */
-	size_t		sent;
+	bool		send_once;		/* never repeat the request */
+	int			attempts;		/* how often sending it began */
 	size_t		header_bytes;
+	bool		head_ended;		/* the empty line behind the headers came */
 	InqudBuffer body;			/* of the reply */
 	bool		too_large;
 	bool		no_memory;
 	int64_t		retry_after_ms; /* -1 = none */
 } InqudReceiver;
 
-/* Begin anew, keeping the buffer; "to_send" is kept by reference. */
-extern void inqud_receiver_reset(InqudReceiver *receiver,
-								 const InqudBuffer *to_send,
+/* Begin anew, keeping the buffer's memory. */
+extern void inqud_receiver_reset(InqudReceiver *receiver, bool send_once,
 								 int64_t max_reply_size);
 
 /* Callbacks; "arg" is the InqudReceiver. */
-extern size_t inqud_on_send(char *out, size_t size, size_t count, void *arg);
+extern int	inqud_on_request(void *arg, char *remote_ip, char *local_ip,
+							 int remote_port, int local_port);
 extern size_t inqud_on_body(char *data, size_t size, size_t count, void *arg);
 extern size_t inqud_on_header(char *data, size_t size, size_t count, void *arg);
 

@@ -400,9 +400,14 @@ inqud_transfer_free(InqudTransfer *transfer)
 		destroy(transfer);
 		return;
 	}
-	block_signals(&saved);
-	inqud_exchange_stop(engine->http, transfer->exchange);
-	restore_signals(&saved);
+	if (transfer->state == TRANSFER_RUNNING)
+	{
+		block_signals(&saved);
+		inqud_exchange_stop(engine->http, transfer->exchange);
+		restore_signals(&saved);
+	}
+	else
+		inqud_exchange_stop(engine->http, transfer->exchange);
 	if (engine->nresting < engine->connections)
 		move_to(transfer, TRANSFER_AT_REST);
 	else

@@ -22,6 +22,15 @@
 #define MAX_MESSAGE 500
 #define MAX_CODE 100
 
+/* All members of a reply that are looked at: a checkout's, then an error's. */
+static const char *const wanted_members[] = {
+	"id", "status", "projectId", "clientOrderId", "reason", "name", "type",
+	"returnUrl", "acquiringUrl", "createdAt", "lastUpdatedAt", "expiresAt",
+	"fixedAmount", "request",
+	"message", "error", "errorMessage", "detail", "title", "code", "errorCode",
+	NULL
+};
+
 struct InqudReply
 {
 	InqudOutcome outcome;
@@ -237,7 +246,7 @@ judge(InqudReply *reply, const InqudResponse *response, bool creating,
 		return true;
 	}
 	reply->json = inqud_json_read(response->body, response->body_len,
-								  &no_memory);
+								  wanted_members, &no_memory);
 	if (no_memory)
 		return false;
 	if (response->http_status >= 200 && response->http_status < 300)
@@ -366,6 +375,8 @@ copy_text(const char *text, char **copy)
 bool
 inqud_webhook_read(const char *body, size_t len, InqudWebhook *out)
 {
+	static const char *const wanted[] = {"id", "status", "checkoutId",
+	"clientOrderId", NULL};
 	WebhookFields found = {NULL, NULL, NULL, NULL};
 	InqudLost	lost = {{0}, 0};
 	InqudJson  *json;
@@ -373,7 +384,7 @@ inqud_webhook_read(const char *body, size_t len, InqudWebhook *out)
 	bool		ok;
 
 	memset(out, 0, sizeof(*out));
-	json = inqud_json_read(body, len, &no_memory);
+	json = inqud_json_read(body, len, wanted, &no_memory);
 	if (json == NULL)
 		return false;
 	ok = inqud_json_is_object(json) &&

@@ -138,8 +138,8 @@ set_callbacks(CURL *easy, InqudExchange *exchange)
 
 	bad |= curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
 	bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->curl_error);
-	bad |= curl_easy_setopt(easy, CURLOPT_READFUNCTION, inqud_on_send);
-	bad |= curl_easy_setopt(easy, CURLOPT_READDATA, receiver);
+	bad |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, inqud_on_request);
+	bad |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, receiver);
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, inqud_on_body);
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, receiver);
 	bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, inqud_on_header);
@@ -222,18 +222,16 @@ link_headers(InqudExchange *exchange)
 	/* libcurl would wait for "100 Continue" before a longer body */
 	static char no_expect[] = "Expect:";
 	const InqudRequest *request = exchange->request;
-	int			n = 0;
 	int			i;
 
 	for (i = 0; i < request->nheaders; i++)
 	{
 		/* not modified: curl_slist merely has no const */
-		memcpy(&exchange->headers[n].data, &request->headers[i], sizeof(char *));
-		exchange->headers[n].next = &exchange->headers[n + 1];
-		n++;
+		memcpy(&exchange->headers[i].data, &request->headers[i], sizeof(char *));
+		exchange->headers[i].next = &exchange->headers[i + 1];
 	}
-	exchange->headers[n].data = no_expect;
-	exchange->headers[n].next = NULL;
+	exchange->headers[i].data = no_expect;
+	exchange->headers[i].next = NULL;
 }
 
 static long
@@ -260,6 +258,8 @@ set_request(InqudExchange *exchange, const InqudAccount *account)
 		bad |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
 		bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
 								(curl_off_t) request->body.len);
+		/* not copied; the request outlives the transfer */
+		bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.data);
 	}
 	else
 		bad |= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
@@ -301,9 +301,8 @@ get_info(CURL *easy, CURLINFO info)
 }
 
 /*
- * How far it came.  "Not sent" is claimed only when libcurl neither wrote a
- * byte of a request nor came to the point of writing one: the error's code
- * alone does not tell.
+ * How far it came.  "Not sent" is claimed only when libcurl never came to the
+ * point of sending: the error's code alone does not tell.
  */
 static InqudProgress
 find_progress(InqudExchange *exchange, CURLcode code)
@@ -312,13 +311,12 @@ find_progress(InqudExchange *exchange, CURLcode code)
 		return INQUD_DONE;
 	if (exchange->receiver.too_large || code == CURLE_FILESIZE_EXCEEDED)
 		return INQUD_TOO_LARGE;
-	if (get_info(exchange->easy, CURLINFO_REQUEST_SIZE) == 0 &&
-		get_info(exchange->easy, CURLINFO_PRETRANSFER_TIME_T) == 0)
+	if (exchange->receiver.attempts == 0 &&
+		get_info(exchange->easy, CURLINFO_REQUEST_SIZE) == 0)
 		return INQUD_NOT_SENT;
 	return INQUD_NO_ANSWER;
 }
 
-/* Times and sizes. */
 static void
 measure(InqudExchange *exchange, InqudResponse *r)
 {
@@ -353,7 +351,7 @@ explain(InqudExchange *exchange, CURLcode code)
 		text = "reply is too large";
 	else if (exchange->address_refused && code == CURLE_COULDNT_CONNECT)
 		text = "the host's name leads to an address that is not public";
-	else if (code == CURLE_SEND_FAIL_REWIND)
+	else if (code == CURLE_ABORTED_BY_CALLBACK)
 		text = "the kept connection was closed without an answer";
 	else if (text[0] == '\0')
 		text = curl_easy_strerror(code);
@@ -366,8 +364,12 @@ static void
 fill_response(InqudExchange *exchange, CURLcode code)
 {
 	InqudResponse *r = &exchange->response;
+	const InqudBuffer *body = &exchange->receiver.body;
 	const char *type = NULL;
 
+	/* libcurl takes a head that breaks off for a whole reply */
+	if (code == CURLE_OK && !exchange->receiver.head_ended)
+		code = CURLE_PARTIAL_FILE;
 	r->progress = find_progress(exchange, code);
 	r->timed_out = code == CURLE_OPERATION_TIMEDOUT;
 	r->name_failed = code == CURLE_COULDNT_RESOLVE_HOST ||
@@ -381,8 +383,8 @@ fill_response(InqudExchange *exchange, CURLcode code)
 		inqud_text_clean(exchange->content_type, sizeof(exchange->content_type),
 						 type, strlen(type));
 	r->content_type = exchange->content_type;
-	r->body = exchange->receiver.body.data != NULL ? exchange->receiver.body.data : "";
-	r->body_len = exchange->receiver.body.len;
+	r->body = body->data != NULL ? body->data : "";
+	r->body_len = body->len;
 	measure(exchange, r);
 	explain(exchange, code);
 }
@@ -421,7 +423,7 @@ inqud_exchange_start(InqudHttp *http, InqudExchange *exchange,
 					 const InqudAccount *account, const InqudRequest *request)
 {
 	memset(&exchange->response, 0, sizeof(exchange->response));
-	inqud_receiver_reset(&exchange->receiver, &request->body,
+	inqud_receiver_reset(&exchange->receiver, request->post,
 						 account->max_reply_size);
 	exchange->request = request;
 	exchange->address_refused = false;
@@ -511,12 +513,10 @@ inqud_http_new(int poller, const char *user_agent, int connections)
 	bad |= curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	bad |= curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
 	inqud_http_set_connections(http, connections);
-	if (bad != 0)
-	{
-		inqud_http_free(http);
-		return NULL;
-	}
-	return http;
+	if (bad == 0)
+		return http;
+	inqud_http_free(http);
+	return NULL;
 }
 
 void

@@ -40,7 +40,49 @@ struct InqudJson
  * ---------------------------------------------------------------------
  */
 
-/* A copy in the making, in which flaws are mended. */
+/* Text that is known to hold a value. */
+static const char *
+skip_space(const char *text)
+{
+	while (strchr(" \t\r\n", *text) != NULL)
+		text++;
+	return text;
+}
+
+/* A copy in the making that holds the wanted members only. */
+typedef struct Choosing
+{
+	const char *const *wanted;
+	InqudBuffer out;
+} Choosing;
+
+/* A name with an escape in it may be any, so it is wanted. */
+static bool
+is_wanted(const char *const *wanted, const char *name, size_t len)
+{
+	if (wanted == NULL || memchr(name, '\\', len) != NULL)
+		return true;
+	for (; *wanted != NULL; wanted++)
+	{
+		if ((*wanted)[0] == name[0] && strncmp(*wanted, name, len) == 0 &&
+			(*wanted)[len] == '\0')
+			return true;
+	}
+	return false;
+}
+
+static void
+choose(void *arg, const char *member, size_t name_len, size_t len)
+{
+	Choosing   *c = arg;
+
+	if (!is_wanted(c->wanted, member + 1, name_len - 2))
+		return;
+	inqud_buffer_add_char(&c->out, c->out.len == 0 ? '{' : ',');
+	inqud_buffer_add(&c->out, member, len);
+}
+
+/* Another copy, in which flaws are mended. */
 typedef struct Mending
 {
 	const char *text;
@@ -95,7 +137,7 @@ static json_object *
 parse_mended(const char *text, size_t len, size_t flaws)
 {
 	Mending		m;
-	InqudJsonScan scan;
+	InqudJsonScan scan = {0};
 	json_object *root = NULL;
 
 	m.text = text;
@@ -110,36 +152,53 @@ parse_mended(const char *text, size_t len, size_t flaws)
 	return root;
 }
 
+/* The object of the chosen members; NULL when out of memory. */
+static json_object *
+parse_chosen(Choosing *c, size_t flaws)
+{
+	if (c->out.len == 0)
+		inqud_buffer_add_char(&c->out, '{');
+	if (!inqud_buffer_add_char(&c->out, '}'))
+		return NULL;
+	return flaws == 0 ? parse(c->out.data, c->out.len) :
+		parse_mended(c->out.data, c->out.len, flaws);
+}
+
 InqudJson *
-inqud_json_read(const char *text, size_t len, bool *no_memory)
+inqud_json_read(const char *text, size_t len, const char *const *wanted,
+				bool *no_memory)
 {
 	InqudJsonScan scan = {0};
-	InqudJson  *json;
+	Choosing	c;
+	InqudJson  *json = NULL;
 
 	*no_memory = false;
-	if (!inqud_json_scan(text, len, &scan))
-		return NULL;
-	json = calloc(1, sizeof(*json));
-	if (json == NULL)
+	c.wanted = wanted;
+	inqud_buffer_init(&c.out, len + 2);
+	scan.on_member = choose;
+	scan.arg = &c;
+	/* without the room choosing fails, and that is told below */
+	(void) inqud_buffer_reserve(&c.out, len + 2);
+	if (inqud_json_scan(text, len, &scan))
 	{
-		*no_memory = true;
-		return NULL;
+		json = calloc(1, sizeof(*json));
+		*no_memory = json == NULL;
 	}
-	json->storable = scan.storable;
-	for (; len > 0 && strchr(" \t\r\n", *text) != NULL; len--)
-		text++;
-	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
-		len--;
-	if (*text != '{')
-		return json;
-	json->root = scan.flaws == 0 ? parse(text, len) :
-		parse_mended(text, len, scan.flaws);
-	if (json->root == NULL)
+	if (json != NULL)
 	{
-		/* the grammar is right, so only memory can have failed json-c */
-		*no_memory = true;
+		json->storable = scan.storable;
+		if (*skip_space(text) == '{')
+		{
+			json->root = parse_chosen(&c, scan.flaws);
+			/* the grammar is right, so only memory can be missing */
+			*no_memory = json->root == NULL;
+		}
+	}
+	inqud_buffer_free(&c.out);
+	if (*no_memory)
+	{
 		inqud_json_free(json);
-		return NULL;
+		json = NULL;
 	}
 	return json;
 }

@@ -48,6 +48,8 @@ typedef struct Scanner
 	int			depth;
 	uint64_t	objects;		/* one bit a level, the innermost lowest: is it
 								 * an object? */
+	const char *member;			/* the top object's member being read */
+	const char *member_value;	/* from behind its name */
 	InqudJsonScan *scan;
 } Scanner;
 
@@ -264,10 +266,18 @@ scan_open(Scanner *s, bool object)
 	return true;
 }
 
+/* A value ends here; with it, on the first level, a member of the top object. */
 static void
 value_done(Scanner *s)
 {
 	s->expect = s->depth > 0 ? EXPECT_COMMA_OR_CLOSE : EXPECT_END;
+	if (s->depth != 1 || s->member == NULL)
+		return;
+	if (s->scan->on_member != NULL)
+		s->scan->on_member(s->scan->arg, s->member,
+						   (size_t) (s->member_value - s->member),
+						   (size_t) (s->p - s->member));
+	s->member = NULL;
 }
 
 static bool
@@ -324,8 +334,15 @@ skip_space(Scanner *s)
 static bool
 scan_name(Scanner *s)
 {
+	const char *start = s->p;
+
 	if (!scan_string(s, true))
 		return false;
+	if (s->depth == 1)
+	{
+		s->member = start;
+		s->member_value = s->p;
+	}
 	skip_space(s);
 	if (s->p == s->end || *s->p != ':')
 		return false;

@@ -6,7 +6,7 @@
  * The functions that begin with "on" run below libcurl's frames, and have the
  * shape libcurl wants without needing its header.  They may not allocate
  * outside the bounded buffer, log, throw, or call libcurl; on trouble they
- * return a short count, and a flag says what it was.
+ * return what ends the transfer, and a flag says what it was.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,12 +24,13 @@
 #define MAX_HEADER_BYTES (64 * 1024)
 
 void
-inqud_receiver_reset(InqudReceiver *receiver, const InqudBuffer *to_send,
+inqud_receiver_reset(InqudReceiver *receiver, bool send_once,
 					 int64_t max_reply_size)
 {
-	receiver->to_send = to_send;
-	receiver->sent = 0;
+	receiver->send_once = send_once;
+	receiver->attempts = 0;
 	receiver->header_bytes = 0;
+	receiver->head_ended = false;
 	receiver->too_large = false;
 	receiver->no_memory = false;
 	receiver->retry_after_ms = -1;
@@ -42,23 +43,24 @@ inqud_receiver_reset(InqudReceiver *receiver, const InqudBuffer *to_send,
 }
 
 /*
- * The body goes out through here, and there is no seek function: libcurl then
- * cannot send it twice by itself when a kept connection turns out to be
- * closed.  Whether to repeat a create is not libcurl's to decide.
+ * Asked before every attempt to send the request, on whatever connection, and
+ * when nothing of it has been sent.  libcurl would send a second time by
+ * itself when a kept connection turns out to be closed; whether to repeat a
+ * create is not libcurl's to decide.  (A read function without a seek function
+ * prevents it too, but sends head and body apart, which costs a third more.)
  */
-size_t
-inqud_on_send(char *out, size_t size, size_t count, void *arg)
+int
+inqud_on_request(void *arg, char *remote_ip, char *local_ip, int remote_port,
+				 int local_port)
 {
 	InqudReceiver *receiver = arg;
-	size_t		room = size * count;
-	size_t		left = receiver->to_send->len - receiver->sent;
 
-	if (left > room)
-		left = room;
-	if (left > 0)
-		memcpy(out, receiver->to_send->data + receiver->sent, left);
-	receiver->sent += left;
-	return left;
+	(void) remote_ip;
+	(void) local_ip;
+	(void) remote_port;
+	(void) local_port;
+	receiver->attempts++;
+	return receiver->send_once && receiver->attempts > 1 ? 1 : 0;
 }
 
 size_t
@@ -95,7 +97,11 @@ inqud_on_header(char *data, size_t size, size_t count, void *arg)
 		receiver->too_large = true;
 		return 0;
 	}
-	if (len > name_len && strncasecmp(data, name, name_len) == 0)
+	if (len > 5 && memcmp(data, "HTTP/", 5) == 0)
+		receiver->head_ended = false;	/* another one after "100 Continue" */
+	else if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
+		receiver->head_ended = true;
+	else if (len > name_len && strncasecmp(data, name, name_len) == 0)
 		receiver->retry_after_ms =
 			inqud_retry_after_read(data + name_len, len - name_len,
 								   (int64_t) time(NULL));

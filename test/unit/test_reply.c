@@ -172,7 +172,7 @@ test_lost(void)
 	long_text[1000] = '\0';
 	snprintf(member, sizeof(member), "\"reason\":\"%s\"", long_text);
 	lost_is(member, NULL);
-	long_text[1000] = 'x';
+	long_text[1000] = long_text[1001] = 'x';
 	long_text[2049] = '\0';
 	snprintf(member, sizeof(member), "\"returnUrl\":\"%s\"", long_text);
 	lost_is(member, "returnUrl");
@@ -400,6 +400,9 @@ test_names(void)
 	is(inqud_reply_checkout(reply)->id, "CCO-1", "a name with a NUL is another name");
 	is(inqud_reply_checkout(reply)->status, "NEW", "of the status too");
 	inqud_reply_free(reply);
+	reply = read_text("{\"id\":\"CCO-1\",\"status\":\"NEW\",\"\":5,\"i\":6,\"idx\":7,\"x\":{\"id\":8,\"status\":9}}");
+	is(inqud_reply_checkout(reply)->id, "CCO-1", "names that are like it are others");
+	inqud_reply_free(reply);
 	reply = read_text("{\"\\u0069d\":\"CCO-1\",\"status\":\"N\\u0045W\"}");
 	is(inqud_reply_checkout(reply)->status, "NEW", "escapes are resolved");
 	inqud_reply_free(reply);
@@ -407,6 +410,8 @@ test_names(void)
 	is_int(inqud_reply_outcome(reply), INQUD_BAD_REPLY, "another checkout is not the one asked for");
 	inqud_reply_free(reply);
 	reply = read_text(" \r\n\t{ \"id\" : \"CCO-1\" , \"status\" : \"WHATEVER NEXT\" } \n");
+	ok(inqud_reply_checkout(reply)->overpaid == -1 && !inqud_reply_checkout(reply)->has_request,
+	   "without a request nothing is said about it");
 	is(inqud_reply_checkout(reply)->status, "WHATEVER NEXT", "unknown statuses are taken as they come");
 	inqud_reply_free(reply);
 }
@@ -512,6 +517,8 @@ message_is(const char *body, const char *message, const char *code)
 static void
 test_messages(void)
 {
+	static const char quoting[] =
+	"{\"message\":\"bad token s3cret, s3crets3cret\",\"code\":\"s3cret\"}";
 	char		body[3000] = "{\"message\":\"";
 	InqudReply *reply;
 	int			i;
@@ -535,8 +542,7 @@ test_messages(void)
 	is_int((long long) strlen(inqud_reply_message(reply)), 498, "a long message is cut between characters");
 	ok(inqud_utf8_valid(inqud_reply_message(reply), 498), "and stays valid");
 	inqud_reply_free(reply);
-	reply = read_reply(401, "{\"message\":\"bad token s3cret, s3crets3cret\",\"code\":\"s3cret\"}", 58,
-					   true, NULL);
+	reply = read_reply(401, quoting, strlen(quoting), true, NULL);
 	inqud_reply_hide(reply, NULL);
 	inqud_reply_hide(reply, "");
 	inqud_reply_hide(reply, "s3cret");
@@ -581,6 +587,7 @@ test_webhooks(void)
 	static const char *const bad[] = {"", "[]", "{}", "{\"id\":\"\"}", "{\"id\":5}",
 	"{\"id\":\"a b\"}", "{\"id\":null}", "x", "{\"id\":\"C\\u0000\"}", "{\"id\":\"C\"} x"};
 	static const char good[] = "{\"id\":\"" ID "\",\"clientOrderId\":\"order-1001\",\"status\":\"SUCCESS\"}";
+	static const char request[] = "{\"id\":\"CAPD-1\",\"checkoutId\":\"CCO-1\",\"status\":7}";
 	InqudWebhook webhook;
 	size_t		i;
 
@@ -590,7 +597,7 @@ test_webhooks(void)
 	is(webhook.order_id, "order-1001", "order");
 	is(webhook.checkout_id, NULL, "no checkout");
 	inqud_webhook_free(&webhook);
-	ok(inqud_webhook_read("{\"id\":\"CAPD-1\",\"checkoutId\":\"CCO-1\",\"status\":7}", 46, &webhook),
+	ok(inqud_webhook_read(request, strlen(request), &webhook),
 	   "a request's webhook is read");
 	is(webhook.checkout_id, "CCO-1", "with its checkout");
 	is(webhook.status, NULL, "without a status that is none");

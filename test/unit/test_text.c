@@ -148,7 +148,7 @@ test_utf8(void)
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(!inqud_utf8_valid(bad[i], strlen(bad[i])), "bad UTF-8 %zu", i);
-	ok(inqud_utf8_valid("h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 11), "good UTF-8");
+	ok(inqud_utf8_valid("h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 12), "good UTF-8");
 	ok(inqud_utf8_valid("\xf4\x8f\xbf\xbf\xed\x9f\xbf\xee\x80\x80", 10),
 	   "the borders of what is allowed");
 	clean_is("a\nb\tc\rd\x01""e\x7f", 10, 64, "a b cde");
