@@ -696,6 +696,23 @@ END
 $$;
 COMMENT ON FUNCTION inqud._begin(bigint) IS 'frees the leases of a worker that has ended; returns how many';
 
+/*
+ * Somebody has changed options, a mapping or rights: what waits for no other
+ * reason (its attempts do not count) is tried now.
+ */
+CREATE FUNCTION inqud._hurry(home bigint) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+	AS $$
+	WITH held AS MATERIALIZED (
+		SELECT q.checkout FROM inqud.queue q
+		WHERE q.home = $1 AND q.kind = 'create' AND q.lease IS NULL AND q.attempts = 0
+			AND q.due_at > clock_timestamp()
+		FOR NO KEY UPDATE SKIP LOCKED)
+	UPDATE inqud.queue q SET due_at = clock_timestamp()
+	FROM held WHERE q.checkout = held.checkout AND NOT q.hook
+	$$;
+COMMENT ON FUNCTION inqud._hurry(bigint) IS 'makes creates due that were held back by refused credentials or missing rights';
+
 CREATE FUNCTION inqud._followed(home bigint) RETURNS SETOF inqud._followup
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -842,9 +859,8 @@ DECLARE
 BEGIN
 	IF NOT c.current AND c.status IN ('SUCCESS', 'CONFLICT') THEN
 		PERFORM inqud._event(c.id, 'anomaly', CASE
-			WHEN c.status = 'CONFLICT' THEN 'money arrived after it was replaced'
-			WHEN c.canceled_at IS NOT NULL THEN 'paid after it was canceled'
-			ELSE 'paid after it was replaced' END);
+			WHEN c.status = 'CONFLICT' THEN 'money arrived' ELSE 'paid' END || CASE
+			WHEN c.canceled_at IS NOT NULL THEN ' after it was canceled' ELSE ' after it was replaced' END);
 	END IF;
 	IF c.status = 'SUCCESS' THEN
 		FOR s IN SELECT k.id, k.status, k.state, q.lease FROM inqud._of_order(c.project, c.order_id) k

@@ -100,6 +100,7 @@ typedef struct Worker
 	TimestampTz hook_due;
 	TimestampTz inbox_due;		/* webhooks whose checkout was locked */
 	bool		look;			/* ask the tables what is due */
+	bool		begun;			/* the predecessor's leases are free, and what is followed is known */
 	bool		leaving;
 	bool		good_end;		/* the launcher need not count this end as a failure */
 	List	   *settled;		/* ids (int64 *) whose last read is done */
@@ -117,6 +118,7 @@ extern bool inqud_extension_is_here(void);
 extern void inqud_leave_absent(void) pg_attribute_noreturn();
 extern void inqud_release_leases(void);
 extern void inqud_load_followed(void);
+extern void inqud_hurry(void);
 
 /* A transaction of the worker's own, as the extension's owner. */
 extern void inqud_worker_begin(InqudRole *role, bool durable);
@@ -139,6 +141,7 @@ extern uint64 inqud_pause_key(const InqudProject *project);
 extern TimestampTz inqud_paused_until(uint64 key);
 extern int64 inqud_pause(uint64 key, int64 min_ms, int64 max_ms);
 extern void inqud_unpause(uint64 key);
+extern void inqud_unpause_all(void);
 
 /* claim.c */
 extern void inqud_look(void);

@@ -321,3 +321,22 @@ inqud_unpause(uint64 key)
 {
 	(void) hash_search(pause_table, &key, HASH_REMOVE, NULL);
 }
+
+/* Keys or rights have changed: nobody is paused, and failed reads are due as usual. */
+void
+inqud_unpause_all(void)
+{
+	HASH_SEQ_STATUS status;
+	Pause	   *pause;
+	Followed   *followed;
+
+	hash_seq_init(&status, pause_table);
+	while ((pause = hash_seq_search(&status)) != NULL)
+		(void) hash_search(pause_table, &pause->key, HASH_REMOVE, NULL);
+	hash_seq_init(&status, followed_table);
+	while ((followed = hash_seq_search(&status)) != NULL)
+	{
+		if (followed->attempts > 0 && followed->waiting)
+			inqud_schedule(followed, 0);
+	}
+}

@@ -66,6 +66,7 @@ shared_startup(void)
 		for (i = 0; i < INQUD_MAX_DATABASES; i++)
 		{
 			pg_atomic_init_u32(&area->databases[i].work, 0);
+			pg_atomic_init_u32(&area->databases[i].changes, 0);
 			ConditionVariableInit(&area->databases[i].news);
 		}
 	}
@@ -200,6 +201,18 @@ inqud_database_wake(Oid dbid)
 		SetLatch(latch);
 	else
 		inqud_launcher_wake();
+}
+
+/* Called after commits. */
+void
+inqud_database_changed(Oid dbid)
+{
+	InqudDatabase *database = inqud_database(dbid, false);
+
+	if (database == NULL)
+		return;
+	pg_atomic_fetch_add_u32(&database->changes, 1);
+	inqud_database_wake(dbid);
 }
 
 void

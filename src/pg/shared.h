@@ -38,6 +38,7 @@ typedef struct InqudDatabase
 	int64		followed;
 	char		error[INQUD_ERROR_LEN];	/* last one, without secrets */
 	pg_atomic_uint32 work;		/* commits that queued something, counted */
+	pg_atomic_uint32 changes;	/* commits that changed servers, mappings or rights */
 	ConditionVariable news;		/* something was recorded */
 } InqudDatabase;
 
@@ -61,6 +62,9 @@ extern void inqud_launcher_wake(void);
 
 /* There is something to do in this database: wake its worker or have one started. */
 extern void inqud_database_wake(Oid dbid);
+
+/* Servers, mappings or rights of this database have changed: what was held back may go. */
+extern void inqud_database_changed(Oid dbid);
 
 /* Something was recorded: whoever waits for it looks again. */
 extern void inqud_database_news(InqudDatabase *database);

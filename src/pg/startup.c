@@ -217,6 +217,24 @@ inqud_load_followed(void)
 	inqud_worker_commit(&role);
 }
 
+/* Keys or rights have changed: what was held back for want of them is tried now. */
+void
+inqud_hurry(void)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT inqud._hurry($1)", 1, types
+	};
+	Datum		home = Int64GetDatum(worker.home);
+	InqudRole	role;
+
+	inqud_unpause_all();
+	inqud_worker_begin(&role, false);
+	inqud_execute(&statement, &home, NULL);
+	inqud_worker_commit(&role);
+	worker.look = true;
+}
+
 /* Free the leases of whoever was here before. */
 void
 inqud_release_leases(void)

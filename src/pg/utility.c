@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * utility.c
- *		Statements that need a database for themselves, and COMMIT PREPARED.
+ *		Statements that need a database for themselves, COMMIT PREPARED, and
+ *		changes of servers, mappings and rights.
  *
  * DROP, RENAME, SET TABLESPACE and CREATE ... TEMPLATE fail while anybody is
  * connected to the database.  The worker is no reason for that: it is asked to
@@ -167,7 +168,8 @@ wait_gone(InqudDatabase *database)
 }
 
 /* The slot of a database that has a worker, or may get one, and that the statement needs. */
-static InqudDatabase *
+/* not inlined: process_utility has a setjmp, which local variables would not survive */
+static pg_noinline InqudDatabase *
 slot_of(Node *stmt)
 {
 	const char *name = database_of(stmt);
@@ -186,6 +188,25 @@ is_commit_prepared(Node *stmt)
 {
 	return IsA(stmt, TransactionStmt) &&
 		((TransactionStmt *) stmt)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
+/* May it let something go that was held back for want of a key or a right? */
+static bool
+changes_rights(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_AlterForeignServerStmt:
+		case T_CreateForeignServerStmt:
+		case T_CreateUserMappingStmt:
+		case T_AlterUserMappingStmt:
+		case T_GrantRoleStmt:
+			return true;
+		case T_GrantStmt:
+			return ((GrantStmt *) stmt)->objtype == OBJECT_FOREIGN_SERVER;
+		default:
+			return false;
+	}
 }
 
 static void
@@ -209,9 +230,13 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 
 	if (database == NULL)
 	{
+		bool		changes = changes_rights(pstmt->utilityStmt);
+
 		run(pstmt, query, read_only_tree, context, params, env, dest, qc);
 		if (commit_prepared)
 			inqud_database_wake(MyDatabaseId);
+		if (changes)
+			inqud_changed_at_commit();
 		return;
 	}
 	send_away(database);

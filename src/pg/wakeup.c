@@ -28,6 +28,7 @@ typedef struct Unsure
 } Unsure;
 
 static bool wake = false;
+static bool changed = false;
 static slist_head unsure = SLIST_STATIC_INIT(unsure);
 
 PG_FUNCTION_INFO_V1(inqud_queue_wake);
@@ -57,19 +58,21 @@ at_xact_end(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
-			if (wake)
+			if (changed)
+				inqud_database_changed(MyDatabaseId);
+			else if (wake)
 				inqud_database_wake(MyDatabaseId);
-			wake = false;
+			wake = changed = false;
 			slist_init(&unsure);
 			break;
 		case XACT_EVENT_PREPARE:
 			/* COMMIT PREPARED wakes, see utility.c */
-			wake = false;
+			wake = changed = false;
 			slist_init(&unsure);
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
-			wake = false;
+			wake = changed = false;
 			log_forgotten(InvalidSubTransactionId);
 			slist_init(&unsure);
 			break;
@@ -118,6 +121,13 @@ inqud_wake_at_commit(void)
 		return;
 	register_callbacks();
 	wake = true;
+}
+
+void
+inqud_changed_at_commit(void)
+{
+	register_callbacks();
+	changed = true;
 }
 
 void

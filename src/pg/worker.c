@@ -49,6 +49,7 @@ Worker		worker;
 
 static WaitEventSet *events = NULL;
 static uint32 work_seen = 0;
+static uint32 changes_seen = 0;
 static TimestampTz quiet_since = 0;
 static TimestampTz leave_by = 0;
 
@@ -214,9 +215,25 @@ notice_work(void)
 {
 	uint32		work = pg_atomic_read_u32(&worker.slot->work);
 
-	if (work == work_seen)
-		return;
+	uint32		changes = pg_atomic_read_u32(&worker.slot->changes);
+
+	if (work != work_seen)
+		worker.look = true;
 	work_seen = work;
+	if (changes != changes_seen && worker.begun && inqud_enabled)
+	{
+		changes_seen = changes;
+		inqud_hurry();
+	}
+}
+
+/* Take over from whoever was here before. */
+static void
+begin_work(void)
+{
+	inqud_release_leases();
+	inqud_load_followed();
+	worker.begun = true;
 	worker.look = true;
 }
 
@@ -236,6 +253,9 @@ turn(void)
 	}
 	notice_work();
 	free_to_claim = inqud_enabled;
+	/* not before that, so that a copy kept quiet is not written to */
+	if (free_to_claim && !worker.begun)
+		begin_work();
 	if (free_to_claim && (worker.look || worker.inbox_due <= GetCurrentTimestamp()))
 		inqud_look();
 	if (free_to_claim)
@@ -347,6 +367,7 @@ inqud_worker_main(Datum arg)
 	if (!inqud_shared_ready() || !inqud_take_slot(dbid))
 		proc_exit(0);
 	work_seen = pg_atomic_read_u32(&worker.slot->work);
+	changes_seen = pg_atomic_read_u32(&worker.slot->changes);
 	BackgroundWorkerInitializeConnectionByOid(dbid, roleid, 0);
 	inqud_pin_settings();
 	if (!inqud_extension_is_here())
@@ -355,8 +376,6 @@ inqud_worker_main(Datum arg)
 		proc_exit(1);
 
 	set_up();
-	inqud_release_leases();
-	inqud_load_followed();
 	quiet_since = GetCurrentTimestamp();
 	note_error("");
 	MemoryContextSwitchTo(worker.turn);

@@ -21,6 +21,9 @@ extern void inqud_launcher_init(void);
 /* wakeup.c: wake this database's worker when the transaction commits. */
 extern void inqud_wake_at_commit(void);
 
+/* wakeup.c: servers, mappings or rights have changed; tell the worker when the transaction commits. */
+extern void inqud_changed_at_commit(void);
+
 /* wakeup.c: a rollback of the current (sub)transaction forgets this id; say so in the log then. */
 extern void inqud_log_if_forgotten(const char *project, const char *order_id,
 								   const char *checkout_id);
