@@ -445,6 +445,8 @@ inqud_write_back(void)
 				write_alone(jobs[i]);
 		}
 		inqud_database_news(worker.slot);
+		/* a good turn: should this worker end badly, it is not the first failure of many */
+		worker.slot->failures = 0;
 	}
 	if (worker.settled != NIL)
 		write_settled();
