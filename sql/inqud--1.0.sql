@@ -121,7 +121,7 @@ COMMENT ON COLUMN inqud.checkout.processing_amount IS 'what the merchant is cred
 COMMENT ON COLUMN inqud.checkout.created_at IS 'when the row was made';
 COMMENT ON COLUMN inqud.checkout.opened_at IS 'Inqud''s createdAt';
 COMMENT ON COLUMN inqud.checkout.status_at IS 'Inqud''s lastUpdatedAt';
-COMMENT ON COLUMN inqud.checkout.closed_at IS 'when a final status was first seen';
+COMMENT ON COLUMN inqud.checkout.closed_at IS 'when its final status was first seen';
 COMMENT ON COLUMN inqud.checkout.updated_at IS 'last change of this row';
 COMMENT ON COLUMN inqud.checkout.error IS 'last error, null after a success';
 COMMENT ON COLUMN inqud.checkout.reply IS 'last full reply that brought news';
@@ -894,7 +894,8 @@ BEGIN
 	n.error := NULL;
 	IF inqud._is_final(n.status) THEN
 		n.state := 'closed';
-		n.closed_at := coalesce(c.closed_at, clock_timestamp());
+		n.closed_at := CASE WHEN n.status IS NOT DISTINCT FROM c.status AND c.closed_at IS NOT NULL
+			THEN c.closed_at ELSE clock_timestamp() END;
 	ELSE
 		n.state := 'open';
 	END IF;

@@ -112,15 +112,20 @@ set_for_now(const char *name, const char *value)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
-void
-inqud_enter(InqudRole *role)
+static void
+require_extension(void)
 {
 	if (!inqud_extension_present())
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"inqud\" is not installed as its script made it"),
 				 errhint("Schema \"inqud\" must be a member of the extension; do not rename it.")));
+}
 
+void
+inqud_enter(InqudRole *role)
+{
+	require_extension();
 	GetUserIdAndSecContext(&role->userid, &role->sec_context);
 	role->guc_level = NewGUCNestLevel();
 	if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) != 0)
@@ -148,10 +153,11 @@ inqud_leave(InqudRole *role)
 Oid
 inqud_type_oid(const char *name)
 {
-	Oid			result = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-										 CStringGetDatum(name),
-										 ObjectIdGetDatum(schema));
+	Oid			result;
 
+	require_extension();
+	result = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+							 CStringGetDatum(name), ObjectIdGetDatum(schema));
 	if (!OidIsValid(result))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

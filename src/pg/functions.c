@@ -78,8 +78,6 @@ enqueue(FunctionCallInfo fcinfo, int needs, InqudProject **project, MemoryContex
 				 errmsg("\"project\" must not be null")));
 	*project = inqud_project_get(name, GetUserId(), needs);
 	inqud_project_release_with(*project, work);
-	/* our types are looked up in the extension's schema */
-	(void) inqud_extension_present();
 	read_order(fcinfo, &order);
 	inqud_check_order(&order, *project);
 	return inqud_enqueue_one(*project, &order);

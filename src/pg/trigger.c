@@ -353,8 +353,6 @@ inqud_order_trigger(PG_FUNCTION_ARGS)
 	plan = get_plan(fcinfo, data);
 	project = inqud_project_get(plan->project, GetUserId(), INQUD_NEED_USAGE);
 	inqud_project_release_with(project, work);
-	/* our types are looked up in the extension's schema */
-	(void) inqud_extension_present();
 	if (TRIGGER_FIRED_FOR_ROW(data->tg_event))
 		enqueue_row(plan, data, project);
 	else
