@@ -1160,13 +1160,99 @@ END
 $$;
 COMMENT ON FUNCTION inqud._apply(inqud._outcome, boolean) IS 'writes the outcome of one call back';
 
+/*
+ * The usual outcome, many at once: creates that came into being as they were
+ * asked for.  It does in one statement what inqud._apply() does row by row, and
+ * touches no row that needs a second look: one that is locked, given free or
+ * taken over, an answer that does not fit, a status beyond NEW.
+ *
+ * Gives back, by the place of the outcome, what was handled.
+ */
+CREATE FUNCTION inqud._apply_opened(outcomes inqud._outcome[]) RETURNS TABLE (place bigint, f inqud._followup)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH o AS MATERIALIZED (
+		SELECT * FROM unnest(outcomes) WITH ORDINALITY AS u (checkout, kind, lease, poke, started, arrived,
+			outcome, http_status, message, retry_in, retry_for, read_in, sent_expires_at, id, status,
+			project_id, order_id, reason, name, type, return_url, acquiring_url, fixed_amount, fixed_currency,
+			created_at, updated_at, expires_at, has_request, request_id, payment_id, pay_amount, pay_currency,
+			pay_blockchain, paid_amount, overpaid, tx_hash, merchant_fee, processing_amount, lost, reply, place)
+		WHERE u.kind = 'create' AND u.outcome = 'ok' AND u.status = 'NEW' AND u.lost IS NULL
+			AND u.request_id IS NULL
+	), c AS MATERIALIZED (
+		SELECT k.id, k.project, k.project_id, k.order_id, k.type, k.amount, k.currency, k.expires_at, k.created_at
+		FROM o JOIN inqud.checkout k ON k.id = o.checkout
+		WHERE k.state = 'queued' AND k.checkout_id IS NULL AND k.canceled_at IS NULL
+		FOR NO KEY UPDATE OF k SKIP LOCKED
+	), q AS MATERIALIZED (
+		SELECT k.checkout FROM o JOIN inqud.queue k ON k.checkout = o.checkout AND NOT k.hook
+		WHERE k.kind = 'create' AND k.lease = o.lease
+		FOR NO KEY UPDATE OF k SKIP LOCKED
+	), fit AS MATERIALIZED (
+		SELECT o.*, c.project, clock_timestamp() AS now,
+			coalesce(o.expires_at, c.expires_at, o.sent_expires_at) AS ends_at,
+			coalesce(o.created_at, c.created_at) AS began_at,
+			count(*) OVER (PARTITION BY c.project, o.id) AS times
+		FROM o JOIN c ON c.id = o.checkout JOIN q ON q.checkout = o.checkout
+		WHERE coalesce(o.order_id = c.order_id, true) AND coalesce(o.project_id = c.project_id, true)
+			AND coalesce(o.type = c.type, true)
+			AND (o.fixed_amount IS NULL OR coalesce(o.fixed_amount = c.amount, false))
+			AND (o.fixed_currency IS NULL OR coalesce(o.fixed_currency = c.currency, false))
+			AND NOT EXISTS (SELECT FROM inqud.checkout h WHERE h.project = c.project AND h.checkout_id = o.id)
+	), good AS MATERIALIZED (
+		SELECT * FROM fit WHERE times = 1
+	), written AS (
+		UPDATE inqud.checkout k SET state = 'open', status = g.status, reason = g.reason, checkout_id = g.id,
+				acquiring_url = g.acquiring_url, expires_at = g.ends_at, opened_at = g.created_at,
+				status_at = g.updated_at, updated_at = g.now, error = NULL, reply = g.reply,
+				pay_amount = g.pay_amount, pay_currency = g.pay_currency, pay_blockchain = g.pay_blockchain,
+				paid_amount = g.paid_amount, overpaid = g.overpaid, tx_hash = g.tx_hash,
+				merchant_fee = g.merchant_fee, processing_amount = g.processing_amount, payment_id = g.payment_id
+			FROM good g WHERE k.id = g.checkout
+	), followed AS (
+		UPDATE inqud.queue k SET kind = 'idle', due_at = g.now, phase = 'new',
+				tail_from = coalesce(g.ends_at, g.began_at + interval '1 hour'), attempts = 0, crashes = 0,
+				lease = NULL, spent = '0', read_at = g.arrived
+			FROM good g WHERE k.checkout = g.checkout AND NOT k.hook
+	), noted AS (
+		INSERT INTO inqud.event (checkout, at, kind, status_to, reason, http_status, detail)
+			SELECT g.checkout, g.now, 'created', g.status, g.reason, nullif(g.http_status, 0), g.id FROM good g
+	), hooked AS (
+		INSERT INTO inqud.queue AS k (checkout, hook, home, project, kind, due_at)
+			SELECT g.checkout, true, inqud._home(), g.project, 'hook', g.now FROM good g
+			WHERE g.project IN (SELECT s.srvname::text FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) v
+								WHERE v.option_name = 'on_status')
+			ON CONFLICT (checkout, hook) DO UPDATE
+				SET poke = k.poke + 1, due_at = least(k.due_at, excluded.due_at), home = excluded.home
+	), told AS MATERIALIZED (
+		SELECT g.checkout, pg_notify('inqud', json_build_object('id', g.checkout, 'project', left(g.project, 200),
+				'state', 'open', 'status', left(g.status, 200))::text) FROM good g
+	)
+	SELECT g.place, ROW(g.checkout, 'done', g.project, 'idle', 'new',
+			coalesce(g.ends_at, g.began_at + interval '1 hour'))::inqud._followup
+	FROM good g JOIN told t ON t.checkout = g.checkout;
+END
+$$;
+COMMENT ON FUNCTION inqud._apply_opened(inqud._outcome[]) IS 'writes back, together, creates that came into being as asked for';
+
 CREATE FUNCTION inqud._complete(outcomes inqud._outcome[]) RETURNS SETOF inqud._followup
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	o inqud._outcome;
+	handled inqud._followup[];
+	r record;
 BEGIN
-	FOREACH o IN ARRAY outcomes LOOP
-		RETURN NEXT inqud._apply(o, true);
+	FOR r IN SELECT * FROM inqud._apply_opened(outcomes) LOOP
+		handled[r.place] := r.f;
+	END LOOP;
+	FOR i IN 1 .. cardinality(outcomes) LOOP
+		IF (handled[i]).checkout IS NOT NULL THEN
+			RETURN NEXT handled[i];
+		ELSE
+			RETURN NEXT inqud._apply(outcomes[i], true);
+		END IF;
 	END LOOP;
 END
 $$;
@@ -1763,6 +1849,18 @@ CREATE FUNCTION @extschema@.inqud_worker_stop() RETURNS boolean
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'inqud_worker_stop';
 COMMENT ON FUNCTION @extschema@.inqud_worker_stop()
 	IS 'stops this database''s worker until inqud_worker_start() or the server''s next start';
+
+CREATE FUNCTION @extschema@.inqud_widget_html(checkout inqud.checkout, on_status text DEFAULT NULL,
+		nonce text DEFAULT NULL) RETURNS text
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'inqud_widget_html';
+COMMENT ON FUNCTION @extschema@.inqud_widget_html(inqud.checkout, text, text)
+	IS 'HTML that embeds the payment widget of a checkout; on_status names a JavaScript function told of each status, nonce is that of the Content-Security-Policy';
+
+CREATE FUNCTION @extschema@.inqud_widget_page(checkout inqud.checkout, on_status text DEFAULT NULL,
+		nonce text DEFAULT NULL) RETURNS text
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'inqud_widget_page';
+COMMENT ON FUNCTION @extschema@.inqud_widget_page(inqud.checkout, text, text)
+	IS 'a whole page around the payment widget of a checkout; send it as UTF-8';
 
 -- ------------------------------------------------------------------
 -- Rights: what only the owner may call (the list ends every script)

@@ -5,7 +5,7 @@
  *		at rest, behind one descriptor and one deadline.
  *
  * Keeps the books and guards the process; what travels is http.c's matter.
- * Must not include curl/curl.h, and must never wait.
+ * Must know no type of libcurl, and must never wait.
  *
  * libcurl may start a thread that resolves a name.  It inherits the mask of
  * signals, so all are blocked around calls that can start it: a signal must

@@ -270,7 +270,7 @@ typedef struct InqudResponse
 
 /*
  * Make an engine that keeps up to "connections" connections open.  NULL on
- * failure.  "user_agent" is copied.
+ * failure.  "user_agent" is copied.  The host must ignore SIGPIPE.
  */
 extern InqudEngine *inqud_engine_new(int connections, const char *user_agent);
 extern void inqud_engine_set_connections(InqudEngine *engine, int connections);

@@ -12,13 +12,14 @@ _WIDGET = r"""(function () {
   var origin = new URL(document.currentScript.src).origin;
   class AppWidget extends HTMLElement {
     connectedCallback() {
-      this.style.display = 'block';
-      this.style.width = '392px';
+      Object.assign(this.style, { display: 'block', boxSizing: 'border-box', width: '392px', padding: '24px',
+        border: '1px solid #c3ccd8', borderRadius: '12px', background: '#fff', color: '#1b2430', overflowWrap: 'anywhere' });
       this.last = null;
-      this.line = document.createElement('p');
-      this.line.className = 'app-widget-line';
-      this.line.textContent = this.id;
-      this.appendChild(this.line);
+      if (!this.line) {
+        this.line = document.createElement('div');
+        this.line.textContent = this.id;
+        this.appendChild(this.line);
+      }
       this.timer = setInterval(this.look.bind(this), 200);
       this.look();
     }
@@ -44,7 +45,9 @@ _WIDGET = r"""(function () {
 
 _HOSTED = r"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Checkout</title>
-<style>body{font:16px sans-serif;max-width:40em;margin:2em auto}button{margin:.2em;padding:.4em 1em}</style></head>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<style>body{font:16px sans-serif;max-width:40em;margin:0 auto;padding:1em;overflow-wrap:anywhere}
+button{margin:0 .4em .4em 0;padding:.6em 1em;font:inherit}</style></head>
 <body><h1>Checkout</h1><p id="which"></p><p>Status: <b id="status">…</b> <span id="reason"></span></p>
 <p id="buttons"></p><p><a id="back" hidden>Back to the shop</a></p><p id="trouble"></p>
 <script>

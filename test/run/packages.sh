@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 #
-# packages.sh - installs what building and testing need and this machine does
-# not have, by name, with apt: as root or through sudo.
+# packages.sh [PART ...] - installs what building and testing need and this
+# machine does not have, by name, with apt: as root or through sudo.  What only
+# one part of the tests needs is installed when that part is named.
 #
 # Installs missing packages only and changes nothing else: in particular it
 # keeps Debian from creating and starting a database cluster of its own when
@@ -13,6 +14,7 @@ set -euo pipefail
 
 CLUSTER_CONF=/etc/postgresql-common/createcluster.conf
 
+WANTED=" $* "
 MISSING=()
 
 # Notes a package as missing unless the command after it succeeds.
@@ -22,6 +24,11 @@ need()
 
 	shift
 	"$@" >/dev/null 2>&1 || MISSING+=("$package")
+}
+
+wanted()
+{
+	[[ $WANTED == *" $1 "* ]]
 }
 
 list_missing()
@@ -37,6 +44,12 @@ list_missing()
 	need libipc-run-perl perl -MIPC::Run -e 1
 	need python3 command -v python3
 	need openssl command -v openssl
+	if wanted browser; then
+		need chromium command -v chromium
+	fi
+	if wanted receiver || wanted tap; then
+		need python3-psycopg /usr/bin/python3 -c 'import psycopg'
+	fi
 	if find_release; then
 		need "postgresql-$PG_RELEASE" has_server "$PG_RELEASE"
 		need "postgresql-server-dev-$PG_RELEASE" has_server_dev "$PG_RELEASE"

@@ -19,7 +19,7 @@ set -euo pipefail
 # shellcheck source=test/run/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-ALL_PARTS="style build unit fuzz emulator regress isolation tap"
+ALL_PARTS="style build unit fuzz emulator regress isolation tap browser receiver"
 PARTS=${PARTS:-$ALL_PARTS}
 JOBS=${JOBS:-1}
 FUZZ_SECONDS=${FUZZ_SECONDS:-5}
@@ -205,6 +205,18 @@ part_tap()
 	show_tap_logs "$dir/tmp_check/log"
 }
 
+# The payment widget in Chromium.
+part_browser()
+{
+	tap_part 600 "test/run/server.sh /usr/bin/python3 test/browser/widget.py"
+}
+
+# The webhook receiver, and the handlers for other hosts.
+part_receiver()
+{
+	tap_part 600 "test/run/server.sh /usr/bin/python3 test/receiver/try.py"
+}
+
 # What each failed TAP test and its servers logged, the end of it.
 show_tap_logs()
 {
@@ -226,7 +238,7 @@ show_tap_logs()
 needs_build()
 {
 	case $1 in
-		regress | isolation | tap) return 0 ;;
+		regress | isolation | tap | browser | receiver) return 0 ;;
 		*) return 1 ;;
 	esac
 }
@@ -268,7 +280,8 @@ main()
 			*) fail "There is no part \"$part\"; the parts are: $ALL_PARTS." ;;
 		esac
 	done
-	"$ROOT/test/run/packages.sh"
+	# shellcheck disable=SC2086
+	"$ROOT/test/run/packages.sh" $PARTS
 	stage_open
 	say "Testing inqud with PostgreSQL $PG_RELEASE."
 	for part in $PARTS; do

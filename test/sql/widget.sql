@@ -1,0 +1,138 @@
+--
+-- inqud_widget_html and inqud_widget_page: what they write, what they refuse,
+-- and that nothing a row says becomes markup or code.
+--
+\getenv testdir PG_ABS_SRCDIR
+\set common :testdir '/sql/common.psql'
+\set ECHO none
+\i :common
+\set ECHO all
+
+-- A row with these members changed; it need not be recorded.
+CREATE FUNCTION inqud_test.row(members jsonb DEFAULT '{}') RETURNS inqud.checkout
+LANGUAGE sql AS $$
+  SELECT jsonb_populate_record(NULL::inqud.checkout, jsonb '{"id": 1, "project": "shop", "order_id": "1001", "name": "Order 1001", "state": "open",
+    "status": "NEW", "checkout_id": "CCO-11111111-2222-4333-8444-555555555555", "acquiring_url": "https://pay.example/c/1?a=1&b=2",
+    "return_url": "https://shop.example/orders/1001", "amount": 49.90, "currency": "USD"}' || members)
+$$;
+
+-- The lines that match.
+CREATE FUNCTION inqud_test.lines(html text, pattern text) RETURNS SETOF text
+LANGUAGE sql AS $$
+  SELECT l FROM regexp_split_to_table(html, E'\n') AS l WHERE l ~ pattern
+$$;
+
+--
+-- The whole of both, once
+--
+SELECT inqud_widget_html(inqud_test.row());
+SELECT inqud_widget_html(inqud_test.row(), 'shop.onStatus', 'bm9uY2U=');
+SELECT inqud_widget_page(inqud_test.row(), 'shop.onStatus', 'bm9uY2U=');
+
+-- Without a nonce and a callback the page is the same but for these lines.
+SELECT l FROM regexp_split_to_table(inqud_widget_page(inqud_test.row()), E'\n') WITH ORDINALITY AS t (l, n)
+WHERE l NOT IN (SELECT inqud_test.lines(inqud_widget_page(inqud_test.row(), 'shop.onStatus', 'bm9uY2U='), '')) ORDER BY n;
+
+--
+-- Nulls, and checkouts that have no id
+--
+SELECT inqud_widget_html(NULL) IS NULL, inqud_widget_page(NULL) IS NULL, inqud_widget_page(NULL, 'not a name', '"') IS NULL;
+SELECT s, inqud_test.answer(format('SELECT inqud_widget_html(inqud_test.row(%L))', jsonb_build_object('checkout_id', NULL, 'state', s)))
+FROM (VALUES ('queued'), ('failed'), ('canceled'), (NULL)) AS t (s);
+SELECT inqud_test.answer('SELECT inqud_widget_page(ROW(NULL)::inqud.checkout)') ~ 'cannot cast';
+SELECT inqud_test.answer('SELECT inqud_widget_page(jsonb_populate_record(NULL::inqud.checkout, ''{}''))');
+-- With an id and nothing else there still is a page.
+SELECT inqud_test.lines(inqud_widget_page(jsonb_populate_record(NULL::inqud.checkout, '{"checkout_id": "CCO-1"}')), '<(title|h1|p|script|noscript|app-widget|a)\y');
+
+--
+-- What the page calls the order, and what it costs
+--
+SELECT m, inqud_test.lines(inqud_widget_page(inqud_test.row(m)), '<(title|h1)|price"') FROM (VALUES
+  (1, jsonb '{}'), (2, '{"name": null}'), (3, '{"name": ""}'), (4, '{"name": " \t "}'), (5, '{"name": null, "order_id": null}'),
+  (6, '{"amount": null}'), (7, '{"currency": null}'), (8, '{"amount": 0.000000000000000001, "currency": "BTC"}'),
+  (9, '{"name": "Тарілка № 5 – café 日本 שלום"}')) AS t (n, m) ORDER BY n;
+
+--
+-- How the payment stands when the page is made
+--
+SELECT s, inqud_test.lines(inqud_widget_page(inqud_test.row(jsonb_build_object('status', s))), 'id="inqud-status"') FROM (VALUES
+  ('NEW'), ('REQUEST_CREATED'), ('PAYMENT_DETECTED'), ('SUCCESS'), ('CONFLICT'), ('EXPIRED'), (NULL), (''), ('success'), ('COMPLETED'), ('"><script>'), ('constructor')) AS t (s);
+
+--
+-- Ids
+--
+SELECT to_json(left(i, 60)), left(split_part(inqud_test.answer(format('SELECT string_agg(l, '' '') FROM inqud_test.lines(inqud_widget_html(inqud_test.row(%L), ''f''), ''CCO'') l',
+  jsonb_build_object('checkout_id', i))), E'\n', 1), 120) FROM (VALUES
+  ('CCO-1'), ('CCO-abc-DEF-09'), ('CCO--'), ('CCO-' || repeat('x', 196)), ('CCO-' || repeat('x', 197)),
+  (''), ('CCO-'), ('CCO'), ('cco-1'), ('CAPD-1'), ('PMT-1'), (' CCO-1'), ('CCO-1 '), (E'CCO-1\n'), ('CCO-1_2'), ('CCO-1.2'), ('CCO-é'), ('CCO-1"'), ('CCO-1'''), ('CCO-1`'),
+  ('CCO-1"><script>alert(1)</script>'), ('CCO-1'');alert(1);('''), ('CCO-1</script>'), ('CCO-1\'), ('CCO-${alert(1)}'), ('CCO-{{1}}'), (E'CCO-1\u2028alert(1)')) AS t (i);
+
+--
+-- Names of functions
+--
+SELECT to_json(left(c, 60)), split_part(inqud_test.answer(format('SELECT string_agg(btrim(l), '' '') FROM inqud_test.lines(inqud_widget_html(inqud_test.row(), %L), ''detail'') l', c)), E'\n', 1) FROM (VALUES
+  ('f'), ('shop.onStatus'), ('_'), ('$'), ('a.b.c.d'), ('$shop._on1'), ('window.parent.f'), ('iff'), ('newShop.returned'), (repeat('f', 200)),
+  (NULL), (''), (' '), ('f '), (' f'), ('f()'), ('f;g'), ('f,g'), ('1f'), ('a..b'), ('.a'), ('a.'), ('a.1'), ('a b'), ('a-b'), ('a[0]'), ('a["b"]'), ('a?.b'), ('a/**/'), ('a//'), ('()=>1'),
+  ('é'), ('\u0066'), (E'f\n'), (E'f\u2028'), ('f</script>'), ('f<!--'), ('`f`'), ('"f"'), ('f''+alert(1)+'''), ('${f}'), ('eval'), ('window.eval'), ('Function'), ('if'), ('return'), ('new'), ('this'),
+  ('import'), ('void'), ('shop.delete'), (repeat('f', 201))) AS t (c);
+
+--
+-- Nonces
+--
+SELECT to_json(left(n, 60)), split_part(inqud_test.answer(format('SELECT string_agg(l, '' '') FROM inqud_test.lines(inqud_widget_html(inqud_test.row(), ''f'', %L), ''<(style|script)'') l', n)), E'\n', 1) FROM (VALUES
+  ('a'), ('R4nd0m+/w=='), ('url_safe-1='), (NULL),
+  (''), ('='), ('a b'), ('a"'), ('a'''), ('a>'), ('a" src="x'), ('a=b'), (E'a\n'), ('é'), ('{{a}}')) AS t (n);
+SELECT inqud_test.said(format('SELECT inqud_widget_page(inqud_test.row(), NULL, %L)', repeat('a', n))) FROM (VALUES (200), (201)) AS t (n);
+-- The errors in full
+SELECT inqud_test.said('SELECT inqud_widget_html(inqud_test.row(''{"checkout_id": "<CCO-1>"}''))');
+SELECT inqud_test.said('SELECT inqud_widget_html(inqud_test.row(), ''f()'')');
+
+--
+-- Links: only where http or https leads
+--
+SELECT to_json(left(u, 60)), inqud_test.lines(inqud_widget_html(inqud_test.row(jsonb_build_object('acquiring_url', u))), 'noscript') FROM (VALUES
+  ('https://pay.example/1'), ('http://127.0.0.1:8080/1'), ('HTTPS://pay.example'), ('https://pay.example/?a=''&b={{x}}#`'), ('https://pay.example/é'),
+  (NULL), (''), ('javascript:alert(1)'), ('JavaScript:alert(1)'), (' javascript:alert(1)'), ('data:text/html,<script>alert(1)</script>'), ('//pay.example'), ('/c/1'), ('ftp://pay.example'),
+  ('https://pay.example/"onclick="alert(1)'), ('https://pay.example/<script>'), ('https://u:p@pay.example/'), (E'https://pay.example/\n'), ('https://')) AS t (u);
+SELECT to_json(u), count(l) FROM (VALUES ('https://shop.example/'), (NULL), ('javascript:alert(1)'), ('https://shop.example/" onclick="x')) AS t (u)
+LEFT JOIN LATERAL inqud_test.lines(inqud_widget_page(inqud_test.row(jsonb_build_object('return_url', u))), 'Back to the shop') l ON true GROUP BY u ORDER BY u;
+
+--
+-- Hostile texts in every column add no bracket and no quote to the page
+--
+CREATE FUNCTION inqud_test.skeleton(html text) RETURNS text
+LANGUAGE sql AS $$ SELECT regexp_replace(html, '[^<>"'']', '', 'g') $$;
+SELECT c, count(*), count(*) FILTER (WHERE inqud_test.skeleton(inqud_widget_page(inqud_test.row(jsonb_build_object(c, h)), 'f', 'n'))
+    = inqud_test.skeleton(inqud_widget_page(inqud_test.row(), 'f', 'n'))) AS same
+FROM unnest(ARRAY['name', 'order_id', 'currency', 'status', 'reason', 'error', 'pay_currency', 'tx_hash', 'type']) AS c,
+  (VALUES ('<script>hacked=1</script>'), ('</title><script>hacked=1</script>'), ('</h1></main></body><img src=x onerror=hacked=1>'), ('"><svg onload=hacked=1>'),
+    (''' onmouseover=''hacked=1'), ('" onmouseover="hacked=1'), ('</script><script>hacked=1</script>'), ('<!--'), ('-->'), (']]>'), ('<![CDATA['), ('&lt;script&gt;'), ('&#60;script&#62;'), ('&'),
+    ('${hacked=1}'), ('{{constructor.constructor("hacked=1")()}}'), ('`'), ('\'), ('\x3cscript\x3e'), ('\u003cscript\u003e'), (E'\u2028hacked=1\u2029'), (E'a\u202Eb'),
+    (E'\x01\x1b\x7f'), ('</style><style>*{display:none}'), ('javascript:hacked=1'), ('+ADw-script+AD4-')) AS t (h)
+GROUP BY c ORDER BY c;
+SELECT inqud_test.lines(inqud_widget_page(inqud_test.row(jsonb_build_object('name', h))), '<(title|h1)') FROM (VALUES
+  ('<b>"bold"</b> & ''more'''), (E'one\ntwo\x7f'), ('&amp;')) AS t (h);
+
+--
+-- The script's address: the server's option, whoever asks
+--
+ALTER SERVER shop OPTIONS (ADD widget_url 'https://cdn.example/w.js?a=1&b=''{{2}}');
+CREATE FOREIGN DATA WRAPPER inqud_other;
+CREATE SERVER inqud_other FOREIGN DATA WRAPPER inqud_other OPTIONS (widget_url 'https://evil.example/w.js');
+SELECT p, inqud_test.lines(inqud_widget_html(inqud_test.row(jsonb_build_object('project', p))), ' src=')
+FROM (VALUES ('shop'), ('no_such_server'), ('inqud_other'), (''), (NULL), (repeat('x', 100))) AS t (p);
+CREATE ROLE inqud_test_visitor;
+SET ROLE inqud_test_visitor;
+SELECT has_server_privilege('shop', 'USAGE');
+SELECT inqud_test.lines(inqud_widget_html(inqud_test.row()), ' src=');
+SELECT count(*) FROM inqud.checkout c, inqud_widget_page(c);
+RESET ROLE;
+DROP ROLE inqud_test_visitor;
+DROP FOREIGN DATA WRAPPER inqud_other CASCADE;
+
+--
+-- From the table, by the functions' other notation
+--
+SELECT (inqud_enqueue_checkout('shop', '1001', 'Order <1001>', 'https://shop.example/orders/1001')).state;
+SELECT inqud_test.answer('SELECT inqud_widget_html(c) FROM inqud.checkout c');
+SELECT provolatile, proparallel, proisstrict, proacl FROM pg_proc WHERE proname IN ('inqud_widget_html', 'inqud_widget_page');
