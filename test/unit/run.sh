@@ -1,12 +1,13 @@
 #!/bin/sh
 # Run test programs one after another, show their TAP, and close with one line.
-# A program that dies counts as one failed check.  RUNNER goes before each.
+# A program that dies or hangs counts as one failed check.  RUNNER goes before
+# each.
 
 passed=0
 failed=0
 for program in "$@"; do
 	echo "# $(basename "$program")"
-	output=$($RUNNER "$program" 2>&1)
+	output=$(timeout -k 5 "${PATIENCE:-120}" $RUNNER "$program" 2>&1)
 	code=$?
 	echo "$output"
 	good=$(echo "$output" | grep -c '^ok ')

@@ -1,0 +1,226 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_connect.c
+ *		Everything before a request is sent: names, addresses, connections,
+ *		TLS.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "transfers.h"
+
+/* ---------------------------------------------------------------------
+ * A resolver of our own, below libcurl's: it stands in for the system's.
+ *
+ * "hang.example" hangs until the test ends, "private.example" leads to
+ * loopback, anything else is asked of the system.
+ * ---------------------------------------------------------------------
+ */
+static pthread_mutex_t resolver_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t resolver_news = PTHREAD_COND_INITIALIZER;
+static bool resolver_released = false;
+static int	resolver_hanging = 0;
+static int	resolver_unblocked = 0; /* threads that would take a signal */
+
+typedef int (*Resolver) (const char *, const char *, const struct addrinfo *,
+						 struct addrinfo **);
+
+int
+getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+			struct addrinfo **result)
+{
+	Resolver	real;
+	void	   *symbol = dlsym(RTLD_NEXT, "getaddrinfo");
+	sigset_t	mask;
+
+	memcpy(&real, &symbol, sizeof(real));
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
+	pthread_mutex_lock(&resolver_lock);
+	if (!sigismember(&mask, SIGUSR1) || !sigismember(&mask, SIGTERM))
+		resolver_unblocked++;
+	if (name != NULL && strcmp(name, "hang.example") == 0)
+	{
+		resolver_hanging++;
+		pthread_cond_broadcast(&resolver_news);
+		while (!resolver_released)
+			pthread_cond_wait(&resolver_news, &resolver_lock);
+		resolver_hanging--;
+		pthread_cond_broadcast(&resolver_news);
+		name = "127.0.0.1";
+	}
+	if (name != NULL && strcmp(name, "private.example") == 0)
+		name = "127.0.0.1";
+	pthread_mutex_unlock(&resolver_lock);
+	return real(name, service, hints, result);
+}
+
+/* Wait until so many resolvers hang. */
+static void
+await_hanging(int n)
+{
+	pthread_mutex_lock(&resolver_lock);
+	while (resolver_hanging != n)
+		pthread_cond_wait(&resolver_news, &resolver_lock);
+	pthread_mutex_unlock(&resolver_lock);
+}
+
+/* A listener that accepts nothing, so that a TLS handshake hangs. */
+static int
+open_silent(int *port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	socklen_t	len = sizeof(address);
+	int			fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (bind(fd, (struct sockaddr *) &address, sizeof(address)) != 0 || listen(fd, 5) != 0 ||
+		getsockname(fd, (struct sockaddr *) &address, &len) != 0)
+		exit(2);
+	*port = ntohs(address.sin_port);
+	return fd;
+}
+
+static void
+test_not_sent(void)
+{
+	char		saved[64];
+	int			port;
+	int			silent = open_silent(&port);
+	InqudTransfer *transfer;
+	const InqudResponse *r;
+
+	memcpy(saved, base_url, sizeof(saved));
+	snprintf(base_url, sizeof(base_url), "https://127.0.0.1:%d", port);
+	times_out("do-ok", false);
+	aborts("do-ok", false, "in the TLS handshake");
+	account.connect_timeout_ms = 100;
+	transfer = run(true, "do-ok");
+	r = inqud_transfer_response(transfer);
+	ok(r->progress == INQUD_NOT_SENT && r->timed_out, "the connect timeout covers the handshake");
+	inqud_transfer_free(transfer);
+	account.connect_timeout_ms = 5000;
+
+	close(silent);
+	snprintf(base_url, sizeof(base_url), "http://127.0.0.1:%d", port);
+	ends(true, "do-ok", INQUD_NOT_SENT, 0);
+
+	/* a name below localhost leads to loopback, and is not "localhost" */
+	snprintf(base_url, sizeof(base_url), "https://rebound.localhost:%d", server_port(server));
+	transfer = run(true, "do-ok");
+	r = inqud_transfer_response(transfer);
+	is_int(r->progress, INQUD_NOT_SENT, "a name that leads to loopback is not connected to");
+	is(r->error, "the host's name leads to an address that is not public", "... says why");
+	inqud_transfer_free(transfer);
+	snprintf(base_url, sizeof(base_url), "http://localhost:%d", server_port(server));
+	ends(true, "do-ok", INQUD_DONE, 200);
+
+	snprintf(base_url, sizeof(base_url), "https://no-such-host.invalid");
+	account.connect_timeout_ms = 2000;
+	transfer = run(true, "do-ok");
+	r = inqud_transfer_response(transfer);
+	ok(r->progress == INQUD_NOT_SENT && r->name_failed, "a name that does not exist: %s", r->error);
+	inqud_transfer_free(transfer);
+	account.connect_timeout_ms = 5000;
+
+	snprintf(base_url, sizeof(base_url), "https://127.0.0.1:%d", server_port(server));
+	transfer = run(true, "do-ok");
+	r = inqud_transfer_response(transfer);
+	ok(r->progress == INQUD_NOT_SENT || r->progress == INQUD_NO_ANSWER, "TLS to a plain server");
+	inqud_transfer_free(transfer);
+	memcpy(base_url, saved, sizeof(saved));
+	ends(true, "do-ok", INQUD_DONE, 200);
+}
+
+/* A resolver that hangs must hold up nobody. */
+static void
+test_resolver(void)
+{
+	char		saved[64];
+	InqudRequest *request;
+	InqudTransfer *transfer;
+	const InqudResponse *r;
+	int64_t		start = now_ms();
+
+	memcpy(saved, base_url, sizeof(saved));
+	snprintf(base_url, sizeof(base_url), "https://private.example:%d", server_port(server));
+	transfer = run(true, "do-ok");
+	is(inqud_transfer_response(transfer)->error,
+	   "the host's name leads to an address that is not public", "a name that leads inside");
+	inqud_transfer_free(transfer);
+
+	snprintf(base_url, sizeof(base_url), "https://hang.example");
+	request = make(true, "do-ok");
+	transfer = inqud_transfer_start(engine, &account, request, NULL);
+	inqud_engine_step(engine);
+	await_hanging(1);
+	start = now_ms();
+	inqud_transfer_free(transfer);
+	ok(now_ms() - start < 100, "freed at once while the resolver hangs");
+	inqud_request_free(request);
+	account.connect_timeout_ms = 100;
+	transfer = run(true, "do-ok");
+	r = inqud_transfer_response(transfer);
+	ok(r->progress == INQUD_NOT_SENT && r->timed_out && r->name_failed, "it times out: %s", r->error);
+	ok(now_ms() - start < 5000, "in time");
+	inqud_transfer_free(transfer);
+	account.connect_timeout_ms = 5000;
+	memcpy(base_url, saved, sizeof(saved));
+	ends(true, "do-ok", INQUD_DONE, 200);
+	is_int(resolver_unblocked, 0, "no resolver's thread would take a signal");
+	pthread_mutex_lock(&resolver_lock);
+	resolver_released = true;
+	pthread_cond_broadcast(&resolver_news);
+	pthread_mutex_unlock(&resolver_lock);
+	await_hanging(0);
+}
+
+static void
+test_tls(void)
+{
+	char		saved[64];
+	char		ca_file[64];
+	Server	   *tls = server_start(ca_file, sizeof(ca_file));
+	InqudTransfer *transfer;
+	const InqudResponse *r;
+	int			i;
+
+	memcpy(saved, base_url, sizeof(saved));
+	snprintf(base_url, sizeof(base_url), "https://127.0.0.1:%d", server_port(tls));
+	transfer = run(true, "do-ok");
+	r = inqud_transfer_response(transfer);
+	ok(r->progress == INQUD_NOT_SENT && r->tls_failed, "an unknown certificate is refused: %s", r->error);
+	inqud_transfer_free(transfer);
+	account.ca_file = ca_file;
+	for (i = 0; i < 3; i++)
+		ends(i % 2 == 0, "do-ok", INQUD_DONE, 200);
+	is_int(server_connections(tls), 2, "a known one is accepted, and the connection kept");
+	ends(true, "do-closekept", INQUD_NO_ANSWER, 0);
+	account.ca_file = "/nonexistent/ca.pem";
+	transfer = run(true, "do-ok");
+	r = inqud_transfer_response(transfer);
+	ok(r->progress == INQUD_NOT_SENT && r->tls_failed, "a missing CA file: %s", r->error);
+	inqud_transfer_free(transfer);
+	account.ca_file = NULL;
+	transfer = run(true, "do-ok");
+	ok(inqud_transfer_response(transfer)->tls_failed, "without the CA file it is unknown again");
+	inqud_transfer_free(transfer);
+	is_int(server_requests(tls), 4, "no request but the good ones was seen");
+	memcpy(base_url, saved, sizeof(saved));
+	server_stop(tls);
+}
+
+int
+main(void)
+{
+	begin();
+	test_not_sent();
+	test_resolver();
+	test_tls();
+	return end();
+}
