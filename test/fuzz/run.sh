@@ -1,6 +1,9 @@
-#!/bin/sh
-# Run each fuzz target for SECONDS_EACH seconds, beginning with its seeds; one
+#!/usr/bin/env bash
+#
+# run.sh - run each fuzz target for SECONDS_EACH seconds, beginning with its seeds; one
 # TAP line for each.  New inputs go to BUILD, never to the seeds.
+
+set -euo pipefail
 
 number=0
 failed=0
