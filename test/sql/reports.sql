@@ -1,0 +1,125 @@
+--
+-- The views over rows of every kind, that everything has its comment, and what
+-- of the extension is dumped.
+--
+\getenv testdir PG_ABS_SRCDIR
+\set common :testdir '/sql/common.psql'
+\set ECHO none
+\i :common
+\set ECHO all
+\pset null -
+
+--
+-- Comments: whatever lacks one is listed
+--
+SELECT 'relation', c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'v') AND obj_description(c.oid, 'pg_class') IS NULL;
+SELECT 'column', c.oid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'v') AND col_description(c.oid, a.attnum) IS NULL;
+SELECT 'type', t.oid::regtype FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid WHERE t.typnamespace = 'inqud'::regnamespace AND c.relkind = 'c' AND obj_description(t.oid, 'pg_type') IS NULL;
+SELECT 'policy', p.polrelid::regclass, p.polname FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = 'inqud'::regnamespace AND obj_description(p.oid, 'pg_policy') IS NULL;
+SELECT 'trigger', t.tgrelid::regclass, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = 'inqud'::regnamespace AND obj_description(t.oid, 'pg_trigger') IS NULL;
+SELECT 'member', pg_describe_object(d.classid, d.objid, 0) FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
+WHERE e.extname = 'inqud' AND d.deptype = 'e' AND obj_description(d.objid, d.classid::regclass::name) IS NULL
+  AND NOT EXISTS (SELECT FROM pg_class c WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relkind IN ('S', 'i'))
+  AND NOT EXISTS (SELECT FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND (t.typelem <> 0 OR c.relkind <> 'c'));
+SELECT obj_description(oid, 'pg_extension') <> '' FROM pg_extension WHERE extname = 'inqud';
+
+--
+-- What is dumped: all rows of all tables, and the sequences
+--
+SELECT t.oid::regclass, quote_literal(t.condition) FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS t (oid, condition) WHERE e.extname = 'inqud' ORDER BY t.oid::regclass::text COLLATE "C";
+SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'S') AND c.oid <> ALL ((SELECT extconfig FROM pg_extension WHERE extname = 'inqud')::oid[]);
+
+--
+-- The dictionary
+--
+TABLE inqud.status;
+SELECT status, inqud._is_final(status) <> final FROM inqud.status WHERE inqud._is_final(status) <> final;
+
+--
+-- Payments
+--
+CREATE FUNCTION inqud_test.open(wanted text, members jsonb DEFAULT '{}') RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+  new_id bigint := (inqud_enqueue_checkout('shop', wanted, 'n', 'https://shop.example', 10, 'USD')).id;
+BEGIN
+  PERFORM inqud_test.answered(new_id, members);
+  RETURN new_id;
+END $$;
+SELECT inqud_test.open('paid', '{"created_at": "2020-01-01 10:00+00", "status": "REQUEST_CREATED", "pay_amount": 0.1, "pay_currency": "BTC", "pay_blockchain": "BITCOIN", "expires_at": "2998-01-01"}');
+SELECT inqud_test.read(1, '{"status": "SUCCESS", "updated_at": "2020-01-01 10:07:30+00", "paid_amount": 0.11, "overpaid": true, "merchant_fee": 0.001, "processing_amount": 0.109, "tx_hash": "abc"}');
+SELECT inqud_test.open('paid without times', '{"status": "SUCCESS"}'), inqud_test.open('conflict', '{"status": "CONFLICT"}'), inqud_test.open('new'), inqud_test.open('odd', '{"status": "success"}');
+SELECT to_jsonb(p) - 'owner' FROM inqud.payment p WHERE order_id = 'paid';
+SELECT order_id, owner = current_user, paid_at <= clock_timestamp(), opened_at, time_to_pay, pay_currency, current FROM inqud.payment WHERE order_id <> 'paid';
+-- Late money is a payment, too.
+SELECT inqud_test.open('late', '{"status": "EXPIRED"}'), inqud_test.open('late');
+SELECT clock_timestamp() AS expired \gset
+SELECT inqud_test.read(min(id), '{"status": "SUCCESS"}') FROM inqud.checkout WHERE order_id = 'late';
+SELECT order_id, current, paid_at >= :'expired' AS paid_after_expiry FROM inqud.payment WHERE order_id = 'late';
+
+--
+-- Pending
+--
+SELECT (inqud_enqueue_checkout('shop', 'waits', 'n', 'https://shop.example')).state, (inqud._take((inqud_enqueue_checkout('shop', 'is sent', 'n', 'https://shop.example')).id, 7)).attempts,
+  inqud_test.answered((inqud_enqueue_checkout('shop', 'is retried', 'n', 'https://shop.example')).id, '{"outcome": "unreachable", "message": "told: unreachable", "retry_in": "1 h", "retry_for": "1 day"}');
+SELECT (inqud_refresh(id)).status FROM inqud.checkout WHERE order_id = 'new';
+UPDATE inqud.queue SET due_at = clock_timestamp() - interval '100 s' WHERE kind IN ('create', 'poked') AND attempts = 0;
+SELECT order_id, owner = current_user AS mine, kind, phase, state, status, inqud_test.ahead(clock_timestamp() - age) AS made, inqud_test.ahead(due_at) AS due,
+  inqud_test.ahead(clock_timestamp() - overdue) AS overdue, sending, attempts, error FROM inqud.pending WHERE project = 'shop' ORDER BY checkout;
+
+--
+-- Trouble
+--
+CREATE FUNCTION inqud_test.trouble(wanted text) RETURNS SETOF text
+LANGUAGE sql AS $$
+  SELECT concat_ws(' | ', '#' || t.checkout, t.trouble, inqud_test.ahead(t.since), t.detail, t.advice) FROM inqud.trouble t WHERE t.order_id = wanted ORDER BY t.checkout, t.trouble, t.since
+$$;
+TRUNCATE inqud.checkout, inqud.queue, inqud.event RESTART IDENTITY;
+-- Nothing is wrong with these.
+SELECT inqud_test.open('fine'), inqud_test.open('fine paid', '{"status": "SUCCESS"}'), inqud_test.open('fine expired', '{"status": "EXPIRED"}'), (inqud_enqueue_checkout('shop', 'fine waits', 'n', 'https://shop.example')).state;
+SELECT * FROM inqud.trouble;
+SELECT inqud_test.answered((inqud_enqueue_checkout('shop', 'failed', 'n', 'https://shop.example')).id, '{"outcome": "refused", "message": "HTTP 400: no"}');
+SELECT inqud_test.trouble('failed');
+-- A failed one is no trouble any more once its order has another or is given free.
+SELECT (inqud_enqueue_checkout('shop', 'failed', 'n', 'https://shop.example', 2, 'USD')).state;
+SELECT inqud_test.trouble('failed');
+SELECT inqud_test.open('conflict', '{"status": "CONFLICT", "reason": "UNDERPAID", "paid_amount": 1.50, "pay_amount": 2, "pay_currency": "BTC"}');
+SELECT inqud_test.open('conflict 2', '{"status": "CONFLICT"}');
+SELECT inqud_test.trouble(o) FROM unnest(ARRAY['conflict', 'conflict 2']) AS o;
+SELECT (inqud_cancel(id)).current FROM inqud.checkout WHERE order_id = 'conflict';
+SELECT inqud_test.trouble('conflict');
+SELECT inqud_test.answered((inqud_enqueue_checkout('shop', 'not sent', 'n', 'https://shop.example')).id, '{"outcome": "auth", "message": "HTTP 401: no", "http_status": 401, "retry_in": "1 s"}');
+SELECT inqud_test.trouble('not sent');
+SELECT (inqud_enqueue_checkout('shop', 'not picked up', 'n', 'https://shop.example')).state;
+UPDATE inqud.queue SET due_at = clock_timestamp() - interval '100 s' WHERE checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'not picked up');
+SELECT inqud_test.trouble('not picked up');
+SELECT inqud_test.open('cannot be read') AS id \gset
+SELECT inqud_test.read(:id, '{"outcome": "not_found", "message": "HTTP 404: no such checkout"}');
+SELECT inqud_test.trouble('cannot be read');
+SELECT inqud_test.open('overdue', '{"expires_at": "2020-01-01 00:00+00"}');
+SELECT trouble, since, detail, advice FROM inqud.trouble WHERE order_id = 'overdue';
+SELECT inqud_test.open('anomaly', '{"status": "EXPIRED"}'), inqud_test.open('anomaly', '{"status": "SUCCESS"}');
+SELECT inqud_test.read(min(id), '{"status": "SUCCESS"}') FROM inqud.checkout WHERE order_id = 'anomaly';
+SELECT inqud_test.trouble('anomaly');
+SELECT (inqud_enqueue_checkout('shop', 'foreign', 'n', 'https://shop.example')).state;
+UPDATE inqud.queue SET home = home + 1 WHERE checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'foreign');
+SELECT inqud_test.trouble('foreign');
+-- on_status that fails, not one that has only just been called.
+ALTER SERVER shop OPTIONS (ADD on_status 'inqud_test.changed');
+SELECT inqud_test.open('hook') AS id \gset
+SELECT inqud_test.trouble('hook');
+SELECT attempts FROM inqud._hooks(inqud._home(), 10);
+SELECT inqud_test.trouble('hook');
+INSERT INTO inqud.event (checkout, kind, detail) VALUES (:id, 'hook', 'attempt 1 of on_status: function inqud_test.changed(inqud.checkout) does not exist');
+UPDATE inqud.queue SET due_at = clock_timestamp() WHERE hook;
+SELECT attempts FROM inqud._hooks(inqud._home(), 10);
+SELECT inqud_test.trouble('hook');
+SELECT inqud._hook_done(:id, 0);
+SELECT inqud_test.trouble('hook');
+ALTER SERVER shop OPTIONS (DROP on_status);
+-- All of it at a glance.
+SELECT trouble, count(*) FROM inqud.trouble GROUP BY 1 ORDER BY 1;
+
+DROP SCHEMA inqud_test CASCADE;
+DROP EXTENSION inqud CASCADE;

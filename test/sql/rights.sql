@@ -1,0 +1,271 @@
+--
+-- Who may do and see what: the catalogues, rows of others, functions that are
+-- nobody's to call, and callers who lay out objects with our names.
+--
+\getenv testdir PG_ABS_SRCDIR
+\set common :testdir '/sql/common.psql'
+\set ECHO none
+\i :common
+\set ECHO all
+
+--
+-- What the catalogues say.  An owner's own rights are left out.
+--
+CREATE FUNCTION inqud_test.granted(acl aclitem[], owner oid) RETURNS text
+LANGUAGE sql AS $$
+  SELECT coalesce(string_agg(CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END || ': ' || a.privilege_type, ', ' ORDER BY a.privilege_type), '-')
+  FROM aclexplode(acl) a WHERE a.grantee <> owner
+$$;
+CREATE VIEW inqud_test.members AS
+  SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
+  WHERE e.extname = 'inqud' AND d.deptype = 'e';
+
+-- Functions that anybody may call.
+SELECT p.oid::regprocedure FROM inqud_test.members m JOIN pg_proc p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass
+WHERE has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY p.oid::regprocedure::text COLLATE "C";
+-- Functions that only the owner may call: these, and all others of the schema inqud.
+SELECT p.oid::regprocedure FROM inqud_test.members m JOIN pg_proc p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass
+WHERE p.pronamespace <> 'inqud'::regnamespace AND NOT has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY p.oid::regprocedure::text COLLATE "C";
+-- No function lends rights, none is granted to anybody by name.
+SELECT p.oid::regprocedure FROM inqud_test.members m JOIN pg_proc p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass
+WHERE p.prosecdef OR inqud_test.granted(coalesce(p.proacl, acldefault('f', p.proowner)), p.proowner) NOT IN ('-', 'PUBLIC: EXECUTE') OR p.proowner <> (SELECT extowner FROM pg_extension WHERE extname = 'inqud');
+-- A search_path is pinned to what is safe or not at all.
+SELECT DISTINCT c FROM inqud_test.members m JOIN pg_proc p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass, unnest(p.proconfig) c WHERE c LIKE 'search_path%';
+-- Those that C calls pin it, unless they were bound to what they name when they were made, or are C themselves.
+SELECT p.proname FROM inqud_test.members m JOIN pg_proc p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass JOIN pg_language l ON l.oid = p.prolang
+WHERE l.lanname <> 'c' AND p.prosqlbody IS NULL AND NOT coalesce(p.proconfig::text LIKE '%search_path=pg_catalog, pg_temp%', false)
+  AND p.proname IN ('_enqueue', '_due', '_look', '_claim', '_poked', '_found', '_read', '_begin', '_followed', '_settle', '_complete', '_apply', '_seen', '_hooks', '_hook_done', '_webhook',
+    '_refresh', '_retry', '_cancel', '_take', '_adopt');
+
+-- Relations.
+SELECT c.oid::regclass, c.relkind, CASE WHEN c.relrowsecurity THEN 'row security' END, CASE WHEN c.relkind = 'v' AND c.reloptions @> '{security_invoker=true}' THEN 'security_invoker' END,
+  inqud_test.granted(coalesce(c.relacl, acldefault('r', c.relowner)), c.relowner)
+FROM inqud_test.members m JOIN pg_class c ON c.oid = m.objid AND m.classid = 'pg_class'::regclass WHERE c.relkind NOT IN ('i', 'c') ORDER BY c.oid::regclass::text COLLATE "C";
+SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace = 'inqud'::regnamespace AND a.attacl IS NOT NULL;
+SELECT tablename, policyname, permissive, roles, cmd FROM pg_policies WHERE schemaname = 'inqud' ORDER BY 1, 2;
+SELECT n.nspname, inqud_test.granted(n.nspacl, n.nspowner) FROM inqud_test.members m JOIN pg_namespace n ON n.oid = m.objid AND m.classid = 'pg_namespace'::regclass;
+SELECT f.fdwname, inqud_test.granted(coalesce(f.fdwacl, acldefault('F', f.fdwowner)), f.fdwowner), f.fdwhandler = 0 FROM inqud_test.members m JOIN pg_foreign_data_wrapper f ON f.oid = m.objid AND m.classid = 'pg_foreign_data_wrapper'::regclass;
+-- Everything in the schema belongs to the extension.
+SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'v', 'f', 'm', 'S') AND NOT EXISTS (SELECT FROM inqud_test.members m WHERE m.objid = c.oid);
+SELECT p.oid::regproc FROM pg_proc p WHERE p.pronamespace = 'inqud'::regnamespace AND NOT EXISTS (SELECT FROM inqud_test.members m WHERE m.objid = p.oid);
+
+--
+-- USAGE on the server is all that an application needs
+--
+CREATE ROLE regress_inqud_app;
+CREATE ROLE regress_inqud_other;
+CREATE ROLE regress_inqud_none;
+CREATE ROLE regress_inqud_group;
+CREATE ROLE regress_inqud_member IN ROLE regress_inqud_group;
+CREATE ROLE regress_inqud_apart NOINHERIT IN ROLE regress_inqud_group;
+CREATE ROLE regress_inqud_monitor IN ROLE pg_monitor;
+CREATE ROLE regress_inqud_gone;
+GRANT USAGE ON FOREIGN SERVER shop TO regress_inqud_app, regress_inqud_other, regress_inqud_group, regress_inqud_gone;
+CREATE FUNCTION inqud_test.enqueue(wanted text) RETURNS text
+LANGUAGE sql AS $$
+  SELECT inqud_test.answer(format('SELECT concat_ws('' '', ''#'' || (c).id, (c).owner, (c).state) FROM inqud_enqueue_checkout(''shop'', %L, ''n'', ''https://shop.example'') c', wanted))
+$$;
+CREATE FUNCTION inqud_test.seen() RETURNS text
+LANGUAGE sql AS $$
+  SELECT concat_ws(', ', 'checkout ' || (SELECT string_agg(order_id, ' ' ORDER BY id) FROM inqud.checkout), 'queue ' || (SELECT count(*) FROM inqud.queue),
+    'events of ' || (SELECT count(DISTINCT checkout) FROM inqud.event), 'pending ' || (SELECT count(*) FROM inqud.pending), 'payment ' || (SELECT count(*) FROM inqud.payment),
+    'trouble ' || (SELECT count(DISTINCT checkout) FROM inqud.trouble))
+$$;
+
+SET ROLE regress_inqud_app;
+SELECT inqud_test.enqueue('app'), inqud_test.enqueue('app paid'), inqud_test.enqueue('app failed');
+SELECT inqud_test.seen();
+SET ROLE regress_inqud_other;
+SELECT inqud_test.seen();
+SELECT inqud_test.enqueue('other');
+SELECT inqud_test.seen();
+-- Another's order is refused, and nothing of it is seen.
+SELECT inqud_test.enqueue('app');
+SET ROLE regress_inqud_group;
+SELECT inqud_test.enqueue('group');
+SET ROLE regress_inqud_gone;
+SELECT inqud_test.enqueue('gone');
+RESET ROLE;
+DROP OWNED BY regress_inqud_gone;
+DROP ROLE regress_inqud_gone;
+SELECT inqud_test.answered(2, '{"status": "SUCCESS"}'), inqud_test.answered(3, '{"outcome": "refused", "message": "no"}'), inqud_test.answered(4, '{"status": "CONFLICT"}');
+
+-- Everybody sees their own, and that of the groups whose rights they have.
+SELECT inqud_test.seen();
+SET ROLE regress_inqud_app;
+SELECT inqud_test.seen();
+SET ROLE regress_inqud_other;
+SELECT inqud_test.seen();
+SET ROLE regress_inqud_member;
+SELECT inqud_test.seen();
+SELECT inqud_test.enqueue('group');
+SELECT (inqud_refresh(id)).owner FROM inqud.checkout;
+SET ROLE regress_inqud_apart;
+SELECT inqud_test.seen();
+SET ROLE regress_inqud_monitor;
+SELECT inqud_test.seen();
+SELECT inqud_test.said('SELECT inqud_cancel(1)');
+SET ROLE regress_inqud_none;
+SELECT inqud_test.seen();
+-- An owner who is gone is nobody.
+SET ROLE regress_inqud_app;
+SELECT inqud_test.enqueue('gone');
+-- Row security cannot be switched off.
+SET row_security = off;
+SELECT count(*) FROM inqud.checkout;
+RESET row_security;
+
+-- Without USAGE nothing can be queued, created or read.
+RESET ROLE;
+CREATE USER MAPPING FOR PUBLIC SERVER shop OPTIONS (token_id 'TKN-1', token_secret 's');
+CREATE FUNCTION inqud_test.attempts(calls text[]) RETURNS SETOF text
+LANGUAGE sql AS $$
+  SELECT f || ': ' || inqud_test.said('SELECT ' || f) FROM unnest(calls) AS f
+$$;
+SET ROLE regress_inqud_none;
+SELECT inqud_test.attempts(ARRAY[$$inqud_enqueue_checkout('shop', 'x', 'n', 'https://shop.example')$$, $$inqud_create_checkout('shop', 'x', 'n', 'https://shop.example')$$]);
+SELECT inqud_test.attempts(ARRAY[$$inqud_get_checkout('shop', 'CCO-2')$$, 'inqud_wait_checkout(1)', 'inqud_refresh(2)', 'inqud_retry(3)', 'inqud_cancel(1)',
+  'inqud_adopt()', 'inqud_worker_start()', 'inqud_worker_stop()', $$inqud_receive_webhook('shop', '', '')$$]);
+-- With it, but for another's checkouts, it is the same; those are as absent as any.
+SET ROLE regress_inqud_other;
+SELECT inqud_test.attempts(ARRAY[$$inqud_get_checkout('shop', 'CCO-2')$$, 'inqud_wait_checkout(1)', 'inqud_refresh(2)', 'inqud_retry(3)', 'inqud_cancel(1)',
+  'inqud_adopt()', 'inqud_worker_start()', 'inqud_worker_stop()', $$inqud_receive_webhook('shop', '', '')$$]);
+-- The key that both use is for neither to read.
+SELECT umoptions IS NULL FROM pg_user_mappings WHERE srvname = 'shop';
+RESET ROLE;
+SELECT id, order_id, state, status FROM inqud.checkout ORDER BY id;
+
+-- Nobody writes the tables or the sequences, calls the functions inside, or makes a project.
+SET ROLE regress_inqud_app;
+SELECT c, inqud_test.said(c) FROM unnest(ARRAY['INSERT INTO inqud.checkout (project, project_id, order_id, owner) VALUES (''shop'', ''CAP-1'', ''x'', ''regress_inqud_app'')',
+  'UPDATE inqud.checkout SET status = ''SUCCESS'' WHERE id = 1', 'DELETE FROM inqud.checkout', 'TRUNCATE inqud.checkout', 'SELECT id FROM inqud.checkout FOR UPDATE',
+  'INSERT INTO inqud.queue SELECT * FROM inqud.queue', 'UPDATE inqud.queue SET lease = NULL', 'DELETE FROM inqud.queue', 'INSERT INTO inqud.event (kind) VALUES (''x'')', 'DELETE FROM inqud.event',
+  'INSERT INTO inqud.inbox (home, project) VALUES (1, ''shop'')', 'DELETE FROM inqud.inbox', 'SELECT nextval(''inqud.checkout_id_seq'')', 'SELECT setval(''inqud.event_id_seq'', 1)',
+  'CREATE TABLE inqud.mine (a int)', 'CREATE TRIGGER t AFTER UPDATE ON inqud.checkout FOR EACH ROW EXECUTE FUNCTION inqud_order_trigger()',
+  'CREATE SERVER mine FOREIGN DATA WRAPPER inqud OPTIONS (project_id ''CAP-1'')', 'ALTER SERVER shop OPTIONS (ADD base_url ''https://evil.example'')']) AS c;
+SELECT left(answer, 5), count(*) > 30 FROM (SELECT inqud_test.said(format('SELECT inqud.%I(%s)', p.proname,
+    (SELECT string_agg('NULL::' || format_type(a, NULL), ', ' ORDER BY i) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (a, i)))) AS answer
+  FROM pg_proc p WHERE p.pronamespace = 'inqud'::regnamespace AND p.proname <> '_workers') t GROUP BY 1;
+RESET ROLE;
+
+-- A function that lends rights lends these, too.  A trigger lends none.
+GRANT CREATE ON SCHEMA inqud_test TO regress_inqud_app;
+SET ROLE regress_inqud_app;
+CREATE FUNCTION inqud_test.lent() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$ SELECT inqud_test.enqueue('lent') $$;
+CREATE TABLE inqud_test.orders (id text);
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.orders FOR EACH ROW EXECUTE FUNCTION inqud_order_trigger('shop', 'order_id={id}', 'name=n', 'return_url=https://shop.example');
+GRANT INSERT ON inqud_test.orders TO PUBLIC;
+SET ROLE regress_inqud_none;
+SELECT inqud_test.lent();
+SELECT inqud_test.seen();
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (''row'')');
+SET ROLE regress_inqud_other;
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (''row'')');
+SELECT order_id, owner FROM inqud.checkout WHERE order_id IN ('row', 'lent');
+RESET ROLE;
+
+-- Adopting is for the server's owner; whoever may call it adopts their own projects only.
+GRANT EXECUTE ON FUNCTION inqud_adopt(text) TO regress_inqud_app, regress_inqud_other;
+ALTER SERVER shop OWNER TO regress_inqud_other;
+UPDATE inqud.queue SET home = home + 1;
+SET ROLE regress_inqud_app;
+SELECT inqud_adopt();
+SET ROLE regress_inqud_other;
+SELECT inqud_adopt() > 0;
+RESET ROLE;
+SELECT count(*) FROM inqud.queue WHERE home <> inqud._home();
+GRANT USAGE ON FOREIGN SERVER shop TO regress_inqud_app;
+
+--
+-- Objects of a caller's that have the names of ours, and of PostgreSQL's
+--
+CREATE SCHEMA inqud_test_evil;
+CREATE FUNCTION inqud_test_evil.reached() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'somebody else''s object was reached'; END $$;
+CREATE FUNCTION inqud_test_evil.eq(text, text) RETURNS boolean LANGUAGE sql AS $$ SELECT inqud_test_evil.reached() IS NULL $$;
+CREATE FUNCTION inqud_test_evil.eq(name, name) RETURNS boolean LANGUAGE sql AS $$ SELECT inqud_test_evil.reached() IS NULL $$;
+CREATE FUNCTION inqud_test_evil.eq(bigint, bigint) RETURNS boolean LANGUAGE sql AS $$ SELECT inqud_test_evil.reached() IS NULL $$;
+CREATE OPERATOR inqud_test_evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = inqud_test_evil.eq);
+CREATE OPERATOR inqud_test_evil.<> (LEFTARG = text, RIGHTARG = text, FUNCTION = inqud_test_evil.eq);
+CREATE OPERATOR inqud_test_evil.= (LEFTARG = name, RIGHTARG = name, FUNCTION = inqud_test_evil.eq);
+CREATE OPERATOR inqud_test_evil.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = inqud_test_evil.eq);
+CREATE OPERATOR inqud_test_evil.<> (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = inqud_test_evil.eq);
+CREATE FUNCTION inqud_test_evil.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT inqud_test_evil.reached()::timestamptz $$;
+CREATE FUNCTION inqud_test_evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT inqud_test_evil.reached()::timestamptz $$;
+CREATE FUNCTION inqud_test_evil.pg_has_role(name, oid, text) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
+CREATE FUNCTION inqud_test_evil.pg_has_role(oid, text) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
+CREATE FUNCTION inqud_test_evil.pg_notify(text, text) RETURNS void LANGUAGE sql AS $$ SELECT inqud_test_evil.reached() $$;
+CREATE FUNCTION inqud_test_evil.format(text, text) RETURNS text LANGUAGE sql AS $$ SELECT inqud_test_evil.reached() $$;
+CREATE FUNCTION inqud_test_evil.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT inqud_test_evil.reached() $$;
+CREATE DOMAIN inqud_test_evil.text AS pg_catalog.text CHECK (VALUE IS NULL);
+CREATE DOMAIN inqud_test_evil.bigint AS pg_catalog.int8 CHECK (VALUE IS NULL);
+CREATE TABLE inqud_test_evil.checkout (LIKE inqud.checkout);
+CREATE TABLE inqud_test_evil.queue (LIKE inqud.queue);
+CREATE TABLE inqud_test_evil.pg_roles (rolname name, oid oid, rolsuper boolean);
+CREATE TABLE inqud_test_evil.pg_foreign_server (srvname name, srvowner oid, srvoptions pg_catalog.text[]);
+CREATE TYPE inqud_test_evil._order AS (a pg_catalog.text);
+CREATE TYPE inqud_test_evil._outcome AS (a pg_catalog.text);
+GRANT ALL ON SCHEMA inqud_test_evil TO PUBLIC;
+GRANT ALL ON ALL TABLES IN SCHEMA inqud_test_evil TO PUBLIC;
+DELETE FROM inqud.queue;
+DELETE FROM inqud.checkout WHERE status IS NULL;
+
+SET ROLE regress_inqud_app;
+CREATE TEMP TABLE checkout (LIKE inqud.checkout);
+CREATE TEMP TABLE queue (LIKE inqud.queue);
+CREATE TEMP TABLE pg_roles (rolname name, oid oid, rolsuper boolean);
+SET search_path = inqud_test_evil, pg_catalog, pg_temp, public;
+SELECT (public.inqud_enqueue_checkout('shop', 'evil', 'n', 'https://shop.example', 5, 'USD')).state;
+SELECT (public.inqud_enqueue_checkout('shop', 'evil', 'n', 'https://shop.example', 5, 'USD')).state;
+SELECT (public.inqud_refresh((public.inqud_enqueue_checkout('shop', 'evil', 'n', 'https://shop.example', 5, 'USD')).id)).state;
+SELECT (public.inqud_cancel((public.inqud_enqueue_checkout('shop', 'evil', 'n', 'https://shop.example', 5, 'USD')).id)).state;
+SELECT (public.inqud_wait_checkout(2)).status;
+SELECT public.inqud_cancel(4);
+INSERT INTO inqud_test.orders VALUES ('evil row');
+SELECT order_id, owner, state FROM inqud.checkout ORDER BY id;
+SELECT order_id FROM inqud.payment;
+SELECT trouble FROM inqud.trouble;
+RESET ROLE;
+-- The owner's own calls, as the worker makes them.
+SELECT order_id AS "order" FROM inqud._claim(inqud._home(), 'shop', 10, 7);
+SELECT (f).result, (f).phase FROM inqud._apply(jsonb_populate_record(NULL::inqud._outcome, pg_catalog.jsonb_build_object('checkout', (SELECT max(id) FROM inqud.checkout), 'kind', 'create', 'lease', 7, 'outcome', 'ok', 'id', 'CCO-EVIL', 'status', 'SUCCESS')), true) f;
+SELECT (f).result, (f).phase FROM inqud._complete(ARRAY[jsonb_populate_record(NULL::inqud._outcome, pg_catalog.jsonb_build_object('checkout', (SELECT max(id) FROM inqud.checkout), 'kind', 'idle', 'outcome', 'ok', 'id', 'CCO-EVIL', 'status', 'CONFLICT', 'started', pg_catalog.now()))]) f;
+SELECT inqud._begin(1), inqud._adopt('nowhere', 'nobody');
+SELECT count(*) FROM inqud._hooks(1, 1), inqud._look(1), inqud._due(1), inqud._poked(1, 'shop', 1), inqud._found(1, 'shop', 1);
+RESET search_path;
+SELECT (SELECT count(*) FROM inqud_test_evil.checkout) + (SELECT count(*) FROM inqud_test_evil.queue);
+DROP SCHEMA inqud_test_evil CASCADE;
+
+--
+-- A schema of our name that is not ours
+--
+-- The extension's own, renamed: nothing in its place is ever used.
+ALTER SCHEMA inqud RENAME TO inqud_test_moved;
+SELECT inqud_test.said($$SELECT inqud_enqueue_checkout('shop', 'moved', 'n', 'https://shop.example')$$);
+CREATE SCHEMA inqud;
+CREATE FUNCTION inqud._cancel(bigint, name) RETURNS inqud_test_moved.checkout LANGUAGE plpgsql AS $$ BEGIN RAISE 'a look-alike was reached'; END $$;
+SELECT inqud_test.said($$SELECT inqud_cancel(1)$$);
+DROP SCHEMA inqud CASCADE;
+ALTER SCHEMA inqud_test_moved RENAME TO inqud;
+SELECT (inqud_enqueue_checkout('shop', 'moved back', 'n', 'https://shop.example')).state;
+
+-- One that somebody made before the extension came.
+DROP SCHEMA inqud_test CASCADE;
+DROP EXTENSION inqud CASCADE;
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_inqud_app', current_database()); END $$;
+SET ROLE regress_inqud_app;
+CREATE SCHEMA inqud;
+CREATE TABLE inqud.checkout (id bigint, project text, order_id text, owner name, state text);
+CREATE FUNCTION inqud._cancel(bigint, name) RETURNS inqud.checkout LANGUAGE plpgsql AS $$ BEGIN RAISE 'a look-alike was reached'; END $$;
+CREATE FUNCTION inqud.inqud_cancel(bigint) RETURNS inqud.checkout LANGUAGE c AS '$libdir/inqud', 'inqud_cancel';
+CREATE EXTENSION inqud;
+RESET ROLE;
+CREATE EXTENSION inqud;
+-- Even a function of the library that a superuser made by hand does not take it for ours.
+CREATE FUNCTION inqud.by_hand(bigint) RETURNS inqud.checkout LANGUAGE c AS '$libdir/inqud', 'inqud_cancel';
+SELECT inqud.by_hand(1);
+DROP SCHEMA inqud CASCADE;
+CREATE EXTENSION inqud;
+DROP EXTENSION inqud;
+
+DROP OWNED BY regress_inqud_app, regress_inqud_other, regress_inqud_none, regress_inqud_group, regress_inqud_member, regress_inqud_apart, regress_inqud_monitor;
+DROP ROLE regress_inqud_app, regress_inqud_other, regress_inqud_none, regress_inqud_group, regress_inqud_member, regress_inqud_apart, regress_inqud_monitor;

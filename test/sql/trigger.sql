@@ -1,0 +1,288 @@
+--
+-- inqud_order_trigger: both forms, its arguments, templates over columns of
+-- many types, bulk inserts, and what it refuses to be.
+--
+\getenv testdir PG_ABS_SRCDIR
+\set common :testdir '/sql/common.psql'
+\set ECHO none
+\i :common
+\set ECHO all
+\pset null null
+
+CREATE TABLE inqud_test.orders (id int, total numeric, currency text DEFAULT 'USD', title text, until timestamptz);
+CREATE FUNCTION inqud_test.queued() RETURNS SETOF text
+LANGUAGE sql AS $$
+  WITH gone AS (DELETE FROM inqud.checkout RETURNING *), unqueued AS (DELETE FROM inqud.queue RETURNING checkout)
+  SELECT concat_ws('|', CASE WHEN u.checkout IS NULL THEN 'NOT QUEUED' END, c.project, c.order_id, c.name, c.return_url, c.type,
+    coalesce(c.amount::text, '-'), coalesce(c.currency, '-'), coalesce(c.expires_at::text, '-'))
+  FROM gone c LEFT JOIN unqueued u ON u.checkout = c.id ORDER BY c.id
+$$;
+
+--
+-- For each row
+--
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.orders FOR EACH ROW EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={id}', 'name=Order {id}', 'return_url=https://shop.example/orders/{id}', 'amount={total}', 'currency={currency}', 'expires_at={until}');
+INSERT INTO inqud_test.orders VALUES (1, 10.50);
+INSERT INTO inqud_test.orders VALUES (2, 7, 'EUR', NULL, '2999-01-01 00:00:00.5+00'), (3, NULL, 'EUR', NULL, NULL), (4, 0.000000000000000001, 'BTC', NULL, NULL);
+SELECT inqud_test.queued();
+
+-- The commit of the order is the commit of the checkout.
+BEGIN;
+INSERT INTO inqud_test.orders VALUES (5, 1);
+SAVEPOINT s;
+INSERT INTO inqud_test.orders VALUES (6, 1);
+ROLLBACK TO s;
+COMMIT;
+BEGIN;
+INSERT INTO inqud_test.orders VALUES (7, 1);
+ROLLBACK;
+SELECT inqud_test.queued();
+
+-- A row that is not inserted has no checkout; COPY has.
+CREATE UNIQUE INDEX orders_id ON inqud_test.orders (id);
+INSERT INTO inqud_test.orders VALUES (1, 99), (8, 1) ON CONFLICT DO NOTHING;
+COPY inqud_test.orders FROM stdin;
+9	1.5	USD	nine	\N
+10	\N	USD	ten	2999-01-01
+\.
+MERGE INTO inqud_test.orders o USING (VALUES (10), (11)) AS n (id) ON o.id = n.id WHEN NOT MATCHED THEN INSERT VALUES (n.id, 3) WHEN MATCHED THEN UPDATE SET title = 'merged';
+SELECT inqud_test.queued();
+
+-- The order is refused with what is wrong in its checkout.
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (20, -1)');
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (20, 1, NULL)');
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (NULL, 1)');
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (20, 1, ''USD'', NULL, ''2001-01-01'')');
+SELECT count(*) FROM inqud_test.orders WHERE id = 20 OR id IS NULL;
+
+-- An order again: the same is the same, another is refused.
+DROP INDEX inqud_test.orders_id;
+INSERT INTO inqud_test.orders VALUES (30, 1), (30, 1.0);
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (31, 1), (30, 2)');
+SELECT inqud_test.queued();
+DROP TRIGGER pay ON inqud_test.orders;
+
+-- With a condition, and deferred to the commit.
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.orders FOR EACH ROW WHEN (NEW.total > 5) EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={id}', 'name=Big', 'return_url=https://shop.example');
+INSERT INTO inqud_test.orders VALUES (40, 5), (41, 6), (42, NULL);
+SELECT inqud_test.queued();
+DROP TRIGGER pay ON inqud_test.orders;
+CREATE CONSTRAINT TRIGGER pay AFTER INSERT ON inqud_test.orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={id}', 'name=Late', 'return_url=https://shop.example');
+BEGIN;
+INSERT INTO inqud_test.orders VALUES (43, 1);
+SELECT count(*) FROM inqud.checkout;
+COMMIT;
+SELECT inqud_test.queued();
+DROP TRIGGER pay ON inqud_test.orders;
+
+-- After an update.
+CREATE TRIGGER pay AFTER UPDATE OF total ON inqud_test.orders FOR EACH ROW WHEN (OLD.total IS NULL) EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={id}', 'name={title}', 'return_url=https://shop.example', 'amount={total}', 'currency={currency}');
+INSERT INTO inqud_test.orders VALUES (50, NULL, 'USD', 'old');
+UPDATE inqud_test.orders SET title = 'older' WHERE id = 50;
+UPDATE inqud_test.orders SET title = 'new', total = 12 WHERE id = 50;
+UPDATE inqud_test.orders SET total = 13 WHERE id = 50;
+SELECT inqud_test.queued();
+DROP TRIGGER pay ON inqud_test.orders;
+
+--
+-- For each statement
+--
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.orders REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={id}', 'name=Order {id}', 'return_url=https://shop.example', 'amount={total}', 'currency={currency}');
+TRUNCATE inqud_test.orders;
+INSERT INTO inqud_test.orders SELECT i, i FROM generate_series(1, 3) i;
+INSERT INTO inqud_test.orders SELECT 0 WHERE false;
+COPY inqud_test.orders FROM stdin;
+4	1.5	EUR	four	\N
+5	\N	USD	five	\N
+\.
+SELECT inqud_test.queued();
+
+-- More than one batch of it.
+INSERT INTO inqud_test.orders SELECT i, i FROM generate_series(1001, 3501) i;
+SELECT count(*), count(DISTINCT order_id), sum(amount), count(q.checkout) FROM inqud.checkout c LEFT JOIN inqud.queue q ON q.checkout = c.id AND q.kind = 'create';
+-- ... all of them known, or some.
+INSERT INTO inqud_test.orders SELECT i, i FROM generate_series(1001, 2501) i;
+INSERT INTO inqud_test.orders SELECT i, i FROM generate_series(1000, 1002) i;
+INSERT INTO inqud_test.orders VALUES (1, 1), (1, 1.00), (2, 2), (1, 1);
+SELECT count(*), count(DISTINCT order_id), sum(amount), count(q.checkout) FROM inqud.checkout c LEFT JOIN inqud.queue q ON q.checkout = c.id AND q.kind = 'create';
+-- One bad row refuses the statement.
+SELECT inqud_test.said('INSERT INTO inqud_test.orders SELECT i, CASE WHEN i = 5500 THEN 0 ELSE i END FROM generate_series(5001, 5501) i');
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (3, 3), (1001, 5), (6, 6)');
+SELECT count(*) FROM inqud.checkout;
+DELETE FROM inqud.queue;
+DELETE FROM inqud.checkout;
+DROP TRIGGER pay ON inqud_test.orders;
+CREATE TRIGGER pay AFTER UPDATE ON inqud_test.orders REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={id}', 'name={title}', 'return_url=https://shop.example');
+UPDATE inqud_test.orders SET title = 'updated ' || id WHERE id IN (4, 5);
+SELECT inqud_test.queued();
+DROP TRIGGER pay ON inqud_test.orders;
+
+--
+-- Templates
+--
+CREATE FUNCTION inqud_test.template(template text, key text DEFAULT 'name') RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+DECLARE
+  answer text;
+BEGIN
+  EXECUTE format('CREATE TRIGGER pay AFTER INSERT ON inqud_test.orders FOR EACH ROW EXECUTE FUNCTION inqud_order_trigger(%s%L)',
+    concat('''shop'', ', CASE WHEN key <> 'order_id' THEN '''order_id={id}'', ' END, CASE WHEN key <> 'name' THEN '''name=n'', ' END,
+      CASE WHEN key <> 'return_url' THEN '''return_url=https://shop.example'', ' END), key || '=' || template);
+  answer := inqud_test.said('INSERT INTO inqud_test.orders VALUES (1, 5, ''USD'', ''{id} of %s'', ''2999-01-01'')');
+  DROP TRIGGER pay ON inqud_test.orders;
+  IF answer <> 'ok' THEN
+    RETURN NEXT answer;
+  END IF;
+  RETURN QUERY SELECT inqud_test.queued();
+END $$;
+SELECT t, inqud_test.template(t) FROM unnest(ARRAY['plain', '{title}', 'a {id} b {total}{currency}', '{id}{id}', '{{id}}', '{{{id}}}', '}}{{', 'a=b={id}',
+  '{{{{', '{title} {until}', '%s %L', repeat('{{', 30)]) AS t;
+SELECT t, inqud_test.template(t) FROM unnest(ARRAY['', '{', '}', '{}', '{id', 'id}', '{id}}', '{{id}', '{i{d}', '{nothing}', '{ID}', '{ id}', '{ctid}', '{tableoid}', '{id,total}', '{"id"}']) AS t;
+SELECT left(inqud_test.template(repeat('x', 20000)), 60);
+SELECT k, t, inqud_test.template(t, k) FROM (VALUES ('order_id', 'shop-{id}'), ('order_id', '{until}'), ('return_url', 'https://shop.example/?o={id}&t={{}}'), ('return_url', '{title}'),
+  ('type', 'SUGGESTED_FIXED_PRICE'), ('type', '{title}'), ('type', 'FIXED_PRICE'), ('currency', 'USD'), ('expires_at', '2999-01-02 03:04:05+00'), ('expires_at', 'soon'), ('expires_at', '')) AS v (k, t);
+
+--
+-- Arguments
+--
+CREATE FUNCTION inqud_test.arguments(arguments text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+  answer text;
+BEGIN
+  answer := inqud_test.said(format('CREATE TRIGGER pay AFTER INSERT ON inqud_test.orders FOR EACH ROW EXECUTE FUNCTION inqud_order_trigger(%s)', arguments));
+  IF answer = 'ok' THEN
+    answer := inqud_test.said('INSERT INTO inqud_test.orders VALUES (1, 5)');
+    DROP TRIGGER pay ON inqud_test.orders;
+  END IF;
+  RETURN answer;
+END $$;
+SELECT inqud_test.arguments($$$$);
+SELECT inqud_test.arguments($$'shop'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', 'name=n'$$);
+SELECT inqud_test.arguments($$'shop', 'return_url=https://shop.example', 'name=n'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', 'return_url=https://shop.example'$$);
+SELECT inqud_test.arguments($$'order_id={id}', 'name=n', 'return_url=https://shop.example'$$);
+SELECT inqud_test.arguments($$'', 'order_id={id}', 'name=n', 'return_url=https://shop.example'$$);
+SELECT inqud_test.arguments($$'nowhere', 'order_id={id}', 'name=n', 'return_url=https://shop.example'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', 'name=n', 'return_url=https://shop.example', 'name=m'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', 'name=n', 'return_url=https://shop.example', 'colour=red'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', 'name=n', 'return_url=https://shop.example', 'extra={}'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', 'name=n', 'return_url=https://shop.example', 'Amount={total}'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', 'name=n', 'return_url=https://shop.example', ' amount={total}'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', 'name', 'return_url=https://shop.example'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', '', 'return_url=https://shop.example'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', '=n', 'return_url=https://shop.example'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', 'name=n', 'return_url=https://shop.example', 'amount={total}'$$);
+SELECT inqud_test.arguments($$'shop', 'order_id={id}', 'name=n', 'return_url=https://shop.example', 'amount=5', 'currency=USD'$$);
+SELECT inqud_test.queued();
+
+--
+-- Columns of other types
+--
+CREATE DOMAIN inqud_test.price AS numeric(12, 2) CHECK (VALUE >= 0);
+CREATE TABLE inqud_test.types (gone int, key uuid, n int, big bigint, f double precision, t text, d inqud_test.price, ts timestamp, day date, "Odd name" varchar(20), twice numeric GENERATED ALWAYS AS (n::numeric * 2) STORED, j jsonb, flag boolean);
+ALTER TABLE inqud_test.types DROP COLUMN gone;
+CREATE FUNCTION inqud_test.typed(amount text, rest text DEFAULT 'expires_at=2999-01-01 00:00:00+00', id text DEFAULT 'order_id={key}') RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+DECLARE
+  answer text;
+BEGIN
+  EXECUTE format('CREATE TRIGGER pay AFTER INSERT ON inqud_test.types FOR EACH ROW EXECUTE FUNCTION
+    inqud_order_trigger(''shop'', %L, ''name={Odd name}'', ''return_url=https://shop.example'', ''currency=USD'', %L, %L)', id, amount, rest);
+  answer := inqud_test.said($i$INSERT INTO inqud_test.types VALUES ('00000000-0000-0000-0000-000000000001', 2147483647, 9223372036854775807, 0.1, ' 12.50 ', 3.4, '2999-07-01 12:00', '2999-07-01', 'O''dd {t}', DEFAULT, '{"a": 1}', true)$i$);
+  DROP TRIGGER pay ON inqud_test.types;
+  IF answer <> 'ok' THEN
+    RETURN NEXT answer;
+  END IF;
+  RETURN QUERY SELECT inqud_test.queued();
+END $$;
+SET timezone = 'UTC';
+SELECT a, inqud_test.typed(a) FROM unnest(ARRAY['amount={n}', 'amount={big}', 'amount={f}', 'amount={t}', 'amount={d}', 'amount={twice}', 'amount={n}.{n}', 'amount={day}', 'amount={Odd name}', 'amount={flag}']) AS a;
+SELECT a, inqud_test.typed('amount=1', a) FROM unnest(ARRAY['expires_at={ts}', 'expires_at={day}', 'expires_at={day} 12:00+02']) AS a;
+-- What a date looks like in this session is how it is read again.
+SET datestyle = 'SQL, DMY';
+SELECT a, inqud_test.typed('amount=1', a) FROM unnest(ARRAY['expires_at={ts}', 'expires_at={day}']) AS a;
+RESET datestyle;
+SELECT a, inqud_test.typed('amount=1', id => a) FROM unnest(ARRAY['order_id={big}', 'order_id={j}', 'order_id={flag}', 'order_id={........pg.dropped.1........}']) AS a;
+
+-- Nulls: alone they stay null, beside text they are empty.
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.types FOR EACH ROW EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id=a{key}', 'name=[{t}]', 'return_url=https://shop.example', 'amount={n}', 'currency={Odd name}', 'type={t}', 'expires_at={day}');
+INSERT INTO inqud_test.types DEFAULT VALUES;
+SELECT inqud_test.queued();
+DROP TRIGGER pay ON inqud_test.types;
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.types FOR EACH ROW EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id=1', 'name={t}', 'return_url={t}', 'amount={t}{t}');
+SELECT inqud_test.said('INSERT INTO inqud_test.types DEFAULT VALUES');
+DROP TRIGGER pay ON inqud_test.types;
+
+-- A column that goes away, or gets another name, under a trigger that has run.
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.types FOR EACH ROW EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={n}', 'name={t}', 'return_url=https://shop.example');
+INSERT INTO inqud_test.types (n, t) VALUES (1, 'one');
+ALTER TABLE inqud_test.types DROP COLUMN key;
+INSERT INTO inqud_test.types (n, t) VALUES (2, 'two');
+ALTER TABLE inqud_test.types RENAME COLUMN t TO title;
+SELECT inqud_test.said('INSERT INTO inqud_test.types (n, title) VALUES (3, ''three'')');
+ALTER TABLE inqud_test.types ADD COLUMN t text DEFAULT 'default';
+INSERT INTO inqud_test.types (n) VALUES (4);
+SELECT inqud_test.queued();
+
+--
+-- Partitions, whose columns may stand in another order
+--
+CREATE TABLE inqud_test.parted (id int, total numeric, title text) PARTITION BY RANGE (id);
+CREATE TABLE inqud_test.low (title text, dropped int, total numeric, id int);
+ALTER TABLE inqud_test.low DROP COLUMN dropped;
+ALTER TABLE inqud_test.parted ATTACH PARTITION inqud_test.low FOR VALUES FROM (0) TO (10);
+CREATE TABLE inqud_test.high PARTITION OF inqud_test.parted FOR VALUES FROM (10) TO (20);
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.parted FOR EACH ROW EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={id}', 'name={title}', 'return_url=https://shop.example', 'amount={total}', 'currency=USD');
+INSERT INTO inqud_test.parted VALUES (1, 1.1, 'one'), (11, 11.1, 'eleven'), (2, 2.2, 'two'), (12, 12.1, 'twelve');
+SELECT inqud_test.queued();
+DROP TRIGGER pay ON inqud_test.parted;
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.parted REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={id}', 'name={title}', 'return_url=https://shop.example', 'amount={total}', 'currency=USD');
+INSERT INTO inqud_test.parted VALUES (1, 1.1, 'one'), (11, 11.1, 'eleven'), (2, 2.2, 'two');
+COPY inqud_test.parted FROM stdin;
+12	12.1	twelve
+3	3.3	three
+\.
+SELECT inqud_test.queued();
+
+--
+-- What it refuses to be
+--
+CREATE TABLE inqud_test.refused (id int);
+CREATE FUNCTION inqud_test.refuse(kind text, command text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+  answer text := inqud_test.said(format('CREATE TRIGGER pay %s EXECUTE FUNCTION inqud_order_trigger(''shop'', ''order_id={id}'', ''name=n'', ''return_url=https://shop.example'')', kind));
+BEGIN
+  IF answer = 'ok' THEN
+    answer := inqud_test.said(command);
+  END IF;
+  RETURN answer;
+END $$;
+BEGIN; SELECT inqud_test.refuse('BEFORE INSERT ON inqud_test.refused FOR EACH ROW', 'INSERT INTO inqud_test.refused VALUES (1)'); ROLLBACK;
+BEGIN; SELECT inqud_test.refuse('BEFORE UPDATE ON inqud_test.orders FOR EACH ROW', 'UPDATE inqud_test.orders SET id = 1'); ROLLBACK;
+BEGIN; SELECT inqud_test.refuse('BEFORE INSERT ON inqud_test.refused FOR EACH STATEMENT', 'INSERT INTO inqud_test.refused VALUES (1)'); ROLLBACK;
+BEGIN; SELECT inqud_test.refuse('AFTER INSERT ON inqud_test.refused FOR EACH STATEMENT', 'INSERT INTO inqud_test.refused VALUES (1)'); ROLLBACK;
+BEGIN; SELECT inqud_test.refuse('AFTER INSERT ON inqud_test.refused', 'INSERT INTO inqud_test.refused VALUES (1)'); ROLLBACK;
+BEGIN; SELECT inqud_test.refuse('AFTER UPDATE ON inqud_test.orders REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT', 'UPDATE inqud_test.orders SET title = NULL'); ROLLBACK;
+BEGIN; SELECT inqud_test.refuse('AFTER DELETE ON inqud_test.orders FOR EACH ROW', 'DELETE FROM inqud_test.orders'); ROLLBACK;
+BEGIN; SELECT inqud_test.refuse('AFTER TRUNCATE ON inqud_test.orders FOR EACH STATEMENT', 'TRUNCATE inqud_test.orders'); ROLLBACK;
+CREATE VIEW inqud_test.shown_orders AS SELECT * FROM inqud_test.orders;
+BEGIN; SELECT inqud_test.refuse('INSTEAD OF INSERT ON inqud_test.shown_orders FOR EACH ROW', 'INSERT INTO inqud_test.shown_orders VALUES (1)'); ROLLBACK;
+SELECT inqud_test.said('SELECT inqud_order_trigger()');
+SELECT inqud_test.queued();
+
+DROP SCHEMA inqud_test CASCADE;
+DROP EXTENSION inqud CASCADE;
