@@ -656,21 +656,23 @@ COMMENT ON FUNCTION inqud._read(bigint[]) IS 'reads that the worker''s clock say
  * ends the worker every time must not keep it from the others, nor be sent for
  * ever.
  */
-CREATE FUNCTION inqud._begin(home bigint) RETURNS bigint
+CREATE FUNCTION inqud._begin(home bigint, mine bigint) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	q inqud.queue;
 	c inqud.checkout;
-	n bigint := 0;
 BEGIN
 	FOR q IN
+		WITH held AS MATERIALIZED (
+			SELECT k.checkout FROM inqud.queue k
+			WHERE k.home = _begin.home AND k.kind = 'create' AND k.lease <> mine
+			FOR NO KEY UPDATE SKIP LOCKED)
 		UPDATE inqud.queue k SET lease = NULL, crashes = k.crashes + 1,
 				due_at = CASE WHEN k.crashes < 2 THEN k.due_at
 						 ELSE clock_timestamp() + least(power(2, k.crashes), 300) * interval '1 second' END
-			WHERE k.home = _begin.home AND k.kind = 'create' AND k.lease IS NOT NULL
-			RETURNING *
+			FROM held WHERE k.checkout = held.checkout AND NOT k.hook
+			RETURNING k.*
 	LOOP
-		n := n + 1;
 		SELECT * INTO c FROM inqud.checkout k WHERE k.id = q.checkout;
 		IF c.canceled_at IS NOT NULL THEN
 			-- Given free meanwhile, and nobody has seen a URL: it is not sent again.
@@ -691,10 +693,12 @@ BEGIN
 			PERFORM inqud._tell(c);
 		END IF;
 	END LOOP;
-	RETURN n;
+	RETURN (SELECT count(*) FROM inqud.queue k
+			WHERE k.home = _begin.home AND k.kind = 'create' AND k.lease <> mine);
 END
 $$;
-COMMENT ON FUNCTION inqud._begin(bigint) IS 'frees the leases of a worker that has ended; returns how many';
+COMMENT ON FUNCTION inqud._begin(bigint, bigint)
+	IS 'frees the leases of a worker that has ended; returns how many are locked elsewhere and must wait';
 
 /*
  * Somebody has changed options, a mapping or rights: what waits for no other
@@ -724,8 +728,11 @@ COMMENT ON FUNCTION inqud._followed(bigint) IS 'the checkouts whose reads the wo
 CREATE FUNCTION inqud._settle(ids bigint[]) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp
 	AS $$
-	DELETE FROM inqud.queue q
-	WHERE q.checkout = ANY ($1) AND NOT q.hook AND q.kind IN ('active', 'idle')
+	WITH over AS MATERIALIZED (
+		SELECT q.checkout FROM inqud.queue q
+		WHERE q.checkout = ANY ($1) AND NOT q.hook AND q.kind IN ('active', 'idle')
+		FOR UPDATE SKIP LOCKED)
+	DELETE FROM inqud.queue q USING over WHERE q.checkout = over.checkout AND NOT q.hook
 	$$;
 COMMENT ON FUNCTION inqud._settle(bigint[]) IS 'these have had their last read';
 
@@ -1083,6 +1090,13 @@ BEGIN
 			UPDATE inqud.checkout k SET error = o.message, updated_at = clock_timestamp() WHERE k.id = c.id;
 			PERFORM inqud._event(c.id, 'error', o.message, o);
 		END IF;
+		IF q.kind = 'poked' AND by_worker THEN
+			-- somebody asked for it, perhaps a webhook that does not come again
+			UPDATE inqud.queue k SET attempts = k.attempts + 1,
+					due_at = clock_timestamp() + coalesce(o.retry_in, interval '1 second')
+				WHERE k.checkout = c.id AND NOT k.hook;
+			RETURN ROW(c.id, 'done', c.project, 'poked', q.phase, q.tail_from)::inqud._followup;
+		END IF;
 	ELSIF inqud._is_stale(c, q, o) THEN
 		IF inqud._news(c, o) IS DISTINCT FROM c THEN
 			-- Two answers crossed: ask again rather than guess.
@@ -1321,10 +1335,14 @@ BEGIN
 			WHERE i.home = _inbox.home AND i.checkout IS NOT NULL AND i.due_at <= clock_timestamp()
 			GROUP BY i.checkout LIMIT 1000
 	LOOP
-		SELECT * INTO c FROM inqud.checkout k WHERE k.id = b.checkout;
-		SELECT * INTO q FROM inqud.queue k WHERE k.checkout = b.checkout AND NOT k.hook
-			FOR NO KEY UPDATE SKIP LOCKED;
-		IF NOT FOUND AND EXISTS (SELECT FROM inqud.queue k WHERE k.checkout = b.checkout AND NOT k.hook) THEN
+		SELECT * INTO c FROM inqud.checkout k WHERE k.id = b.checkout FOR NO KEY UPDATE SKIP LOCKED;
+		IF FOUND THEN
+			SELECT * INTO q FROM inqud.queue k WHERE k.checkout = b.checkout AND NOT k.hook
+				FOR NO KEY UPDATE SKIP LOCKED;
+		END IF;
+		IF NOT FOUND AND (c.id IS NULL
+				OR EXISTS (SELECT FROM inqud.queue k WHERE k.checkout = b.checkout AND NOT k.hook))
+			AND EXISTS (SELECT FROM inqud.checkout k WHERE k.id = b.checkout) THEN
 			UPDATE inqud.inbox i SET due_at = clock_timestamp() + interval '200 milliseconds'
 				WHERE i.id = ANY (b.ids);
 			CONTINUE;
@@ -1440,38 +1458,48 @@ COMMENT ON FUNCTION inqud._apply_found(inqud._outcome) IS 'records a checkout th
 -- on_status
 -- ------------------------------------------------------------------
 
-CREATE FUNCTION inqud._hooks(home bigint, n integer)
-		RETURNS TABLE (checkout bigint, project text, owner name, poke integer, attempts integer)
+/*
+ * Take one on_status call of a project.  The attempt and the next one's time are
+ * written before the call: whatever the function does to the worker, it is not
+ * called in a tight loop.  "again": also one that has failed before, which may
+ * end the worker and so is called when nothing else is under way.
+ */
+CREATE FUNCTION inqud._hook(home bigint, project text, again boolean)
+		RETURNS TABLE (checkout bigint, owner name, poke integer, attempts integer)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
 	till timestamptz := clock_timestamp();
 BEGIN
-	-- The attempt and the next one's time are written before the call: whatever
-	-- the function does to the worker, it is not called in a tight loop.
 	RETURN QUERY
 		WITH due AS MATERIALIZED (
 			SELECT q.checkout FROM inqud.queue q
-			WHERE q.home = _hooks.home AND q.kind = 'hook' AND q.due_at <= till
-				AND q.project IN (SELECT d.project FROM inqud._due(_hooks.home) d WHERE d.kind = 'hook' AND d.due_at <= till)
-			ORDER BY q.due_at LIMIT n
+			WHERE q.home = _hook.home AND q.project = _hook.project AND q.kind = 'hook' AND q.due_at <= till
+				AND (again OR q.attempts = 0)
+			ORDER BY q.due_at LIMIT 1
 			FOR NO KEY UPDATE SKIP LOCKED)
 		UPDATE inqud.queue q SET attempts = q.attempts + 1,
 				due_at = till + least(power(2, least(q.attempts, 10)), 600) * interval '1 second'
 			FROM due, inqud.checkout c
 			WHERE q.checkout = due.checkout AND q.hook AND c.id = q.checkout
-			RETURNING q.checkout, q.project, c.owner, q.poke, q.attempts;
+			RETURNING q.checkout, c.owner, q.poke, q.attempts;
 END
 $$;
-COMMENT ON FUNCTION inqud._hooks(bigint, integer) IS 'takes on_status calls that are due';
+COMMENT ON FUNCTION inqud._hook(bigint, text, boolean) IS 'takes an on_status call that is due';
 
 CREATE FUNCTION inqud._hook_done(checkout bigint, poke integer) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	seen integer;
 BEGIN
-	DELETE FROM inqud.queue q WHERE q.checkout = _hook_done.checkout AND q.hook AND q.poke = _hook_done.poke;
-	IF NOT FOUND THEN
+	-- whoever has it locked is about to move "poke": then the call is due again, at its next time
+	SELECT q.poke INTO seen FROM inqud.queue q WHERE q.checkout = _hook_done.checkout AND q.hook
+		FOR UPDATE SKIP LOCKED;
+	IF seen = _hook_done.poke THEN
+		DELETE FROM inqud.queue q WHERE q.checkout = _hook_done.checkout AND q.hook;
+	ELSIF seen IS NOT NULL THEN
 		UPDATE inqud.queue q SET attempts = 0, due_at = clock_timestamp()
 			WHERE q.checkout = _hook_done.checkout AND q.hook;
 	END IF;
@@ -1596,6 +1624,11 @@ DECLARE
 	q inqud.queue;
 	c inqud.checkout;
 BEGIN
+	-- both rows, in the order of locks, so that the outcome can be written without fail
+	PERFORM FROM inqud.checkout k WHERE k.id = _take.id FOR NO KEY UPDATE SKIP LOCKED;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
 	SELECT * INTO q FROM inqud.queue k
 		WHERE k.checkout = _take.id AND NOT k.hook AND k.kind = 'create' AND k.lease IS NULL
 		FOR NO KEY UPDATE SKIP LOCKED;
@@ -1617,7 +1650,10 @@ DECLARE
 	n bigint;
 	here bigint := inqud._home();
 BEGIN
-	UPDATE inqud.queue q SET home = here, lease = NULL
+	-- what the worker would schedule by itself it does not know yet: have it read once
+	UPDATE inqud.queue q SET home = here, lease = NULL, poke = q.poke + 1,
+			kind = CASE WHEN q.kind IN ('active', 'idle') THEN 'poked' ELSE q.kind END,
+			due_at = CASE WHEN q.kind IN ('active', 'idle') THEN clock_timestamp() ELSE q.due_at END
 		FROM inqud.checkout c
 		WHERE c.id = q.checkout AND q.home <> here AND (_adopt.project IS NULL OR q.project = _adopt.project)
 			AND ((SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = _adopt.role)

@@ -121,9 +121,14 @@ static void
 add_job(InqudTask *task, Lane *lane, dlist_head *fresh)
 {
 	Job		   *job = make_job(task, lane);
+	Followed   *followed = inqud_followed(task->checkout);
 	char	   *why;
 	TimestampTz paused;
 
+	/* first, so that an error below finds it and gives it up */
+	dlist_push_tail(fresh, &job->node);
+	if (followed)
+		followed->busy = true;
 	if (!find_account(job, &why))
 	{
 		job->message = MemoryContextStrdup(task->context, inqud_to_utf8(why));
@@ -136,7 +141,6 @@ add_job(InqudTask *task, Lane *lane, dlist_head *fresh)
 		if (paused > GetCurrentTimestamp())
 			job->result.outcome = "held";
 	}
-	dlist_push_tail(fresh, &job->node);
 }
 
 /* ---------------------------------------------------------------------
@@ -153,7 +157,7 @@ note_due(HeapTuple tuple, TupleDesc desc)
 	TimestampTz due = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
 
 	if (strcmp(kind, "hook") == 0)
-		worker.hook_due = Min(worker.hook_due, due);
+		inqud_lane(project)->hook_due = due;
 	else if (strcmp(kind, "create") == 0)
 		inqud_lane(project)->create_due = due;
 	else if (strcmp(kind, "found") == 0)
@@ -212,12 +216,12 @@ inqud_look(void)
 	worker.look = false;
 	inqud_worker_begin(&role, false);
 	n = inqud_execute(&statement, &home, NULL);
-	worker.hook_due = worker.inbox_due = INQUD_FAR;
+	worker.inbox_due = INQUD_FAR;
 	dlist_foreach(iter, &worker.lanes)
 	{
 		Lane	   *lane = dlist_container(Lane, node, iter.cur);
 
-		lane->create_due = lane->poked_due = lane->found_due = INQUD_FAR;
+		lane->create_due = lane->poked_due = lane->found_due = lane->hook_due = INQUD_FAR;
 	}
 	for (i = 0; i < n; i++)
 		note_due(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
@@ -283,8 +287,7 @@ claim_asked(InqudStatement *statement, Lane *lane, int n, dlist_head *fresh)
 			continue;
 		}
 		if (followed == NULL)
-			followed = inqud_follow(task->checkout, lane, "check", GetCurrentTimestamp());
-		followed->busy = true;
+			(void) inqud_follow(task->checkout, lane, "check", GetCurrentTimestamp());
 		add_job(task, lane, fresh);
 		taken++;
 	}
@@ -350,13 +353,8 @@ claim_reads(Lane *lane, int n, dlist_head *fresh)
 											TYPALIGN_DOUBLE));
 	found = inqud_execute(&statement, &array, NULL);
 	for (i = 0; i < found; i++)
-	{
-		InqudTask  *task = inqud_task_from_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
-												 worker.context);
-
-		inqud_followed(task->checkout)->busy = true;
-		add_job(task, lane, fresh);
-	}
+		add_job(inqud_task_from_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, worker.context),
+				lane, fresh);
 	/* the others are no longer the worker's to schedule */
 	for (i = 0; i < (uint64) asked; i++)
 	{
@@ -411,13 +409,11 @@ drop_fresh(dlist_head *fresh)
 	dlist_foreach_modify(iter, fresh)
 	{
 		Job		   *job = dlist_container(Job, node, iter.cur);
-		Followed   *followed = inqud_followed(job->task->checkout);
 
 		dlist_delete(&job->node);
 		inqud_job_free(job);
-		if (followed && !followed->waiting)
-			inqud_schedule(followed, GetCurrentTimestamp() + USECS_PER_SEC);
 	}
+	inqud_reschedule_lost(GetCurrentTimestamp() + USECS_PER_SEC);
 	worker.look = true;
 }
 

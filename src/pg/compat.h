@@ -117,6 +117,17 @@ inqud_init_materialized(FunctionCallInfo fcinfo)
 #endif
 }
 
+/* A generated column that is computed when it is read, which no trigger in C sees; since 18. */
+static inline bool
+inqud_is_virtual(TupleDesc desc, int column)
+{
+#if PG_VERSION_NUM >= 180000
+	return TupleDescAttr(desc, column - 1)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+	return false;
+#endif
+}
+
 /* Times of a file to the nanosecond. */
 #ifdef __APPLE__
 #define INQUD_STAT_MTIME(st) ((st).st_mtimespec)

@@ -87,8 +87,8 @@ delay_after(Job *job, InqudOutcome outcome, const InqudResponse *response)
 			break;
 	}
 	followed = inqud_followed(job->task->checkout);
-	if (!job->task->is_create && followed)
-		attempts = followed->attempts + 1;
+	if (!job->task->is_create)
+		attempts = Max(attempts, followed ? followed->attempts : 0) + 1;
 	return inqud_backoff_ms(Max(attempts, 1), project->retry_min_ms,
 							project->retry_max_ms, any_number());
 }
@@ -241,13 +241,15 @@ follow_up(Job *job, const Answer *answer)
 	/* a number of the inbox is nothing to be followed */
 	if (job->task->is_found)
 		inqud_forget(job->task->checkout);
+	/* the answer to a create that somebody else recorded: what is followed stays so */
+	if (job->task->is_create && strcmp(answer->result, "gone") == 0)
+		return;
 	if (strcmp(answer->kind, "found") == 0)
 		worker.look = true;
 	else if (strcmp(answer->kind, "create") == 0)
 		lane->create_due = Min(lane->create_due, now + job->result.retry_in_ms * 1000);
 	else if (strcmp(answer->kind, "poked") == 0)
 	{
-		lane->poked_due = Min(lane->poked_due, now);
 		worker.look = true;
 	}
 	if (strcmp(answer->kind, "active") != 0 && strcmp(answer->kind, "idle") != 0)

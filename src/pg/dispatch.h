@@ -42,6 +42,10 @@ typedef struct Lane
 	int			n_ready;
 	int			in_flight;
 	int			throttled;		/* replies 429 in a row */
+	uint32		picks;			/* reads taken from the heaps */
+	TimestampTz hook_due;		/* earliest on_status call */
+	TimestampTz hook_hold;		/* none before, since the function has hung */
+	int			hook_hangs;		/* calls in a row that took too long */
 	bool		known;			/* its server's options have been read */
 	/* from the server's options, as of the last lookup */
 	int			window;
@@ -97,7 +101,8 @@ typedef struct Worker
 	int			n_in_flight;
 	int			window;			/* of all lanes together */
 	int64		n_followed;
-	TimestampTz hook_due;
+	TimestampTz risky_at;		/* when an on_status call that failed before was last made */
+	TimestampTz release_due;	/* leases of a predecessor that were locked elsewhere */
 	TimestampTz inbox_due;		/* webhooks whose checkout was locked */
 	bool		look;			/* ask the tables what is due */
 	bool		begun;			/* the predecessor's leases are free, and what is followed is known */
@@ -131,7 +136,8 @@ extern void inqud_lane_options(Lane *lane, const InqudProject *project);
 extern Followed *inqud_follow(int64 id, Lane *lane, const char *phase, TimestampTz tail_from);
 extern Followed *inqud_followed(int64 id);
 extern void inqud_forget(int64 id);
-extern void inqud_schedule(Followed *followed, TimestampTz not_before);
+extern void inqud_schedule(Followed *followed, TimestampTz instead);
+extern void inqud_reschedule_lost(TimestampTz when);
 extern Followed *inqud_next_read(Lane *lane, TimestampTz now);
 extern int	inqud_lane_room(Lane *lane);
 extern TimestampTz inqud_lane_next(Lane *lane);
@@ -156,6 +162,7 @@ extern void inqud_collect(void);
 extern void inqud_write_back(void);
 
 /* hook.c */
+extern TimestampTz inqud_next_hook(void);
 extern void inqud_run_hooks(void);
 
 #endif							/* INQUD_DISPATCH_H */

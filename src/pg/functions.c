@@ -175,19 +175,27 @@ take_or_wait(int64 id, const InqudProject *project, MemoryContext work)
 	return NULL;
 }
 
-/* Have SQL write an outcome back; returns the row of inqud.checkout afterwards. */
-static Datum
+/*
+ * Have SQL write an outcome back.  False when it could not be written because
+ * another session or the worker has the row locked.
+ */
+static bool
 apply(const InqudTask *task, const InqudResult *result)
 {
 	static const char *const types[] = {"_outcome"};
 	static InqudStatement statement = {
-		"SELECT inqud._apply($1, false)", 1, types
+		"SELECT f.result FROM inqud._apply($1, false) f", 1, types
 	};
 	Datum		value = inqud_outcome_datum(task, result);
+	InqudRole	role;
+	bool		written;
 
-	(void) inqud_row_of(&statement, &value);
+	inqud_enter(&role);
+	inqud_execute(&statement, &value, NULL);
+	written = strcmp(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), "locked") != 0;
+	inqud_leave(&role);
 	inqud_wake_at_commit();
-	return inqud_checkout_row(task->checkout);
+	return written;
 }
 
 static bool
@@ -208,14 +216,13 @@ check_project_id(const InqudTask *task, const InqudProject *project)
 }
 
 /* Send a create that is ours now, and record what comes of it. */
-static Datum
+static void
 create_now(InqudTask *task, const InqudProject *project, MemoryContext work)
 {
 	InqudResult result;
 	const char *why;
 	InqudRequest *request;
 	const InqudCheckout *reply;
-	Datum		row;
 
 	check_project_id(task, project);
 	request = inqud_task_request(task, project, &why);
@@ -231,8 +238,9 @@ create_now(InqudTask *task, const InqudProject *project, MemoryContext work)
 		inqud_raise_outcome(task, project, &result);
 	reply = inqud_reply_checkout(result.reply);
 	inqud_log_if_forgotten(task->project, inqud_from_utf8(task->order.order_id), reply->id);
-	row = apply(task, &result);
-	return row;
+	/* it is this session that holds the locks; see inqud._take() */
+	if (!apply(task, &result))
+		elog(ERROR, "could not write checkout " INT64_FORMAT " back", task->checkout);
 }
 
 /* The answer did not fit the order: SQL has noted why, and the error undoes the note. */
@@ -273,7 +281,7 @@ inqud_create_checkout(PG_FUNCTION_ARGS)
 	if (task)
 	{
 		raise_synchronous_commit();
-		(void) create_now(task, project, work);
+		create_now(task, project, work);
 		check_created(id);
 	}
 	MemoryContextDelete(work);
@@ -393,8 +401,9 @@ inqud_get_checkout(PG_FUNCTION_ARGS)
 	inqud_call(project, task, request, &result, work);
 	if (!is_ok(&result))
 		inqud_raise_outcome(task, project, &result);
-	if (task->checkout != 0 && !XactReadOnly && !RecoveryInProgress())
-		row = apply(task, &result);
+	if (task->checkout != 0 && !XactReadOnly && !RecoveryInProgress() &&
+		apply(task, &result))
+		row = inqud_checkout_row(task->checkout);
 	else
 		row = seen(task, project, &result);
 	MemoryContextDelete(work);

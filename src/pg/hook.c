@@ -42,49 +42,59 @@
 #define HOOK_TIMEOUT_MS 5000
 #define HOOK_LOCK_TIMEOUT "1s"
 
-/* Calls between two looks at the network. */
-#define HOOKS_AT_ONCE 10
+/* A function that catches its cancellation ends with the worker. */
+#define HOOK_KILL_MS (2 * HOOK_TIMEOUT_MS)
+
+/* Calls until the network is looked at again. */
+#define HOOKS_BUDGET_MS 50
+
+/* A call that took so long hung rather than failed. */
+#define HOOK_HANG_MS 1000
+
+/* A function that hangs again and again is left alone, longer each time, up to ... */
+#define HOOK_HOLD_MAX_MS 60000
+
+/* Calls that failed before wait for a quiet moment, but not longer than this. */
+#define RISKY_AFTER_MS 10000
 
 typedef struct Hook
 {
 	int64		checkout;
 	char	   *project;
-	char	   *owner;
 	int32		poke;
 	int32		attempts;
 } Hook;
 
-/* Take calls that are due; the attempts are committed when this returns. */
-static int
-take_hooks(Hook *hooks)
+/* Take a call of this project that is due; the attempt is committed when this returns. */
+static bool
+take_hook(Lane *lane, bool again, Hook *hook)
 {
-	static const char *const types[] = {"int8", "int4"};
+	static const char *const types[] = {"int8", "text", "bool"};
 	static InqudStatement statement = {
-		"SELECT * FROM inqud._hooks($1, $2)", 2, types
+		"SELECT checkout, poke, attempts FROM inqud._hook($1, $2, $3)", 3, types
 	};
-	Datum		values[2];
+	Datum		values[3];
 	InqudRole	role;
-	int			n;
-	int			i;
+	bool		found;
 
 	values[0] = Int64GetDatum(worker.home);
-	values[1] = Int32GetDatum(HOOKS_AT_ONCE);
+	values[1] = CStringGetTextDatum(lane->project);
+	values[2] = BoolGetDatum(again);
 	inqud_worker_begin(&role, false);
-	n = (int) inqud_execute(&statement, values, NULL);
-	for (i = 0; i < n; i++)
+	found = inqud_execute(&statement, values, NULL) > 0;
+	if (found)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
+		HeapTuple	tuple = SPI_tuptable->vals[0];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
 
-		hooks[i].checkout = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-		hooks[i].project = MemoryContextStrdup(worker.turn, SPI_getvalue(tuple, desc, 2));
-		hooks[i].owner = MemoryContextStrdup(worker.turn, SPI_getvalue(tuple, desc, 3));
-		hooks[i].poke = DatumGetInt32(SPI_getbinval(tuple, desc, 4, &isnull));
-		hooks[i].attempts = DatumGetInt32(SPI_getbinval(tuple, desc, 5, &isnull));
+		hook->checkout = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		hook->project = lane->project;
+		hook->poke = DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
+		hook->attempts = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
 	}
 	inqud_worker_commit(&role);
-	return n;
+	return found;
 }
 
 /* The server's on_status, or NULL when it has none any more. */
@@ -155,6 +165,13 @@ call_with_row(Oid function, Datum row)
 	(void) FunctionCallInvoke(fcinfo);
 }
 
+/* In a signal handler: have the process end where it next looks for interrupts. */
+static void
+kill_self(void)
+{
+	kill(MyProcPid, SIGTERM);
+}
+
 /* Call it as its owner, bounded in time and reach. */
 static void
 call_function(Oid function, Datum row)
@@ -163,9 +180,12 @@ call_function(Oid function, Datum row)
 	Oid			userid;
 	int			context;
 	int			level = NewGUCNestLevel();
+	static TimeoutId kill_timeout = MAX_TIMEOUTS;
 	char	   *schema;
 	Oid			owner = owner_of(function, &schema);
 
+	if (kill_timeout == MAX_TIMEOUTS)
+		kill_timeout = RegisterTimeout(USER_TIMEOUT, kill_self);
 	(void) set_config_option("search_path",
 							 psprintf("%s, pg_temp", quote_identifier(schema)),
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -176,8 +196,10 @@ call_function(Oid function, Datum row)
 						   SECURITY_RESTRICTED_OPERATION);
 	AfterTriggerSetState(&immediate);
 	enable_timeout_after(STATEMENT_TIMEOUT, HOOK_TIMEOUT_MS);
+	enable_timeout_after(kill_timeout, HOOK_KILL_MS);
 	call_with_row(function, row);
 	disable_timeout(STATEMENT_TIMEOUT, false);
+	disable_timeout(kill_timeout, false);
 	/* a timeout that fired just now belongs to this call */
 	CHECK_FOR_INTERRUPTS();
 	SetUserIdAndSecContext(userid, context);
@@ -244,7 +266,8 @@ run_hook(const Hook *hook)
 	MemoryContextSwitchTo(worker.turn);
 }
 
-static void
+/* Returns whether it succeeded. */
+static bool
 try_hook(const Hook *hook)
 {
 	ErrorData  *volatile error = NULL;
@@ -262,35 +285,109 @@ try_hook(const Hook *hook)
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(worker.turn);
 		RESUME_INTERRUPTS();
 	}
 	PG_END_TRY();
 	if (error == NULL)
-		return;
+		return true;
 	ereport(LOG,
 			(errmsg("on_status function of server \"%s\" failed for checkout " INT64_FORMAT ": %s",
 					hook->project, hook->checkout, error->message)));
 	note_failed(hook, error->message);
+	return false;
 }
 
-/* Call what is due; a few at a time, so that the network is not kept waiting. */
+/*
+ * A function that hangs costs its timeout once, and then ever more rarely; one
+ * that fails at once costs next to nothing, and its rows have delays of their
+ * own.
+ */
+static void
+note_time(Lane *lane, bool ok, TimestampTz began)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (ok || !TimestampDifferenceExceeds(began, now, HOOK_HANG_MS))
+	{
+		lane->hook_hangs = 0;
+		return;
+	}
+	lane->hook_hangs = Min(lane->hook_hangs + 1, 10);
+	if (lane->hook_hangs > 1)
+		lane->hook_hold = TimestampTzPlusMilliseconds(now, Min(HOOK_TIMEOUT_MS << (lane->hook_hangs - 2),
+															   HOOK_HOLD_MAX_MS));
+}
+
+/* When a call is due, as far as this worker knows. */
+TimestampTz
+inqud_next_hook(void)
+{
+	TimestampTz next = INQUD_FAR;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &worker.lanes)
+	{
+		Lane	   *lane = dlist_container(Lane, node, iter.cur);
+
+		if (lane->hook_due != INQUD_FAR)
+			next = Min(next, Max(lane->hook_due, lane->hook_hold));
+	}
+	return next;
+}
+
+/* May a call be made now that has failed before, and so may end the worker? */
+static bool
+may_risk(TimestampTz now)
+{
+	return (worker.n_in_flight == 0 && worker.n_finished == 0) ||
+		now >= TimestampTzPlusMilliseconds(worker.risky_at, RISKY_AFTER_MS);
+}
+
+/* One call of this project; false when there was none to be made. */
+static bool
+run_one(Lane *lane, TimestampTz now)
+{
+	bool		again = may_risk(now);
+	Hook		hook;
+	bool		ok;
+
+	if (!take_hook(lane, again, &hook))
+	{
+		/* those that are due have failed before, or are locked: soon, not at once */
+		lane->hook_hold = now + USECS_PER_SEC;
+		return false;
+	}
+	if (hook.attempts > 1)
+		worker.risky_at = now;
+	ok = try_hook(&hook);
+	note_time(lane, ok, now);
+	pgstat_report_stat(false);
+	worker.look = true;
+	return true;
+}
+
+/* Make calls that are due, project by project, for as long as the network may wait. */
 void
 inqud_run_hooks(void)
 {
-	Hook		hooks[HOOKS_AT_ONCE];
-	int			n;
-	int			i;
+	TimestampTz began = GetCurrentTimestamp();
+	bool		any = inqud_next_hook() <= began;
 
-	if (worker.hook_due > GetCurrentTimestamp())
-		return;
-	n = take_hooks(hooks);
-	for (i = 0; i < n; i++)
+	while (any)
 	{
-		try_hook(&hooks[i]);
-		pgstat_report_stat(false);
+		dlist_iter	iter;
+
+		any = false;
+		dlist_foreach(iter, &worker.lanes)
+		{
+			Lane	   *lane = dlist_container(Lane, node, iter.cur);
+			TimestampTz now = GetCurrentTimestamp();
+
+			if (TimestampDifferenceExceeds(began, now, HOOKS_BUDGET_MS))
+				return;
+			if (Max(lane->hook_due, lane->hook_hold) <= now)
+				any |= run_one(lane, now);
+		}
 	}
-	if (n == 0)
-		worker.hook_due = GetCurrentTimestamp() + USECS_PER_SEC;
-	else
-		worker.look = true;
 }

@@ -88,7 +88,7 @@ inqud_lane(const char *project)
 	lane->active = pairingheap_allocate(later_first, NULL);
 	lane->idle = pairingheap_allocate(later_first, NULL);
 	dlist_init(&lane->ready);
-	lane->create_due = lane->poked_due = lane->found_due = INQUD_FAR;
+	lane->create_due = lane->poked_due = lane->found_due = lane->hook_due = INQUD_FAR;
 	lane->window = DEFAULT_WINDOW;
 	lane->rate = DEFAULT_RATE;
 	lane->poll_new = DEFAULT_POLL_NEW;
@@ -217,11 +217,11 @@ inqud_follow(int64 id, Lane *lane, const char *phase, TimestampTz tail_from)
 }
 
 /*
- * Put it in the heap of its lane, for the next read of its plan; not before
- * "not_before" (a backoff), which may be 0.
+ * Put it in the heap of its lane: for the next read of its plan, or, after a read
+ * that came to nothing, at "instead" (0 = none), which may be sooner or later.
  */
 void
-inqud_schedule(Followed *followed, TimestampTz not_before)
+inqud_schedule(Followed *followed, TimestampTz instead)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	InqudPlan	plan;
@@ -231,7 +231,7 @@ inqud_schedule(Followed *followed, TimestampTz not_before)
 	plan = inqud_plan((InqudPhase) followed->phase, inqud_to_unix(followed->tail_from),
 					  inqud_to_unix(now), followed->lane->poll_new, followed->lane->poll_active);
 	next = inqud_plan_next(&plan, followed->id, inqud_to_unix(now));
-	followed->due = Max(inqud_from_unix(next), not_before);
+	followed->due = instead != 0 ? instead : inqud_from_unix(next);
 	followed->until = plan.until == INQUD_NEVER ? INQUD_FAR :
 		plan.over ? now : inqud_from_unix(plan.until);
 	if (plan.over)
@@ -243,15 +243,20 @@ inqud_schedule(Followed *followed, TimestampTz not_before)
 	followed->waiting = true;
 }
 
-/* Take the next checkout out that is due to be read; active ones first. */
+/*
+ * Take the next checkout out that is due to be read; active ones first, but every
+ * fourth time an idle one, so that under a tight rate nobody is left out.
+ */
 Followed *
 inqud_next_read(Lane *lane, TimestampTz now)
 {
 	pairingheap *heaps[2];
 	int			i;
 
-	heaps[0] = lane->active;
-	heaps[1] = lane->idle;
+	bool		idle_first = (lane->picks & 3) == 3;
+
+	heaps[0] = idle_first ? lane->idle : lane->active;
+	heaps[1] = idle_first ? lane->active : lane->idle;
 	for (i = 0; i < 2; i++)
 	{
 		Followed   *followed;
@@ -262,9 +267,25 @@ inqud_next_read(Lane *lane, TimestampTz now)
 		if (followed->due > now)
 			continue;
 		take_out(followed);
+		lane->picks++;
 		return followed;
 	}
 	return NULL;
+}
+
+/* A claim failed: put back what had been taken out for it. */
+void
+inqud_reschedule_lost(TimestampTz when)
+{
+	HASH_SEQ_STATUS status;
+	Followed   *followed;
+
+	hash_seq_init(&status, followed_table);
+	while ((followed = hash_seq_search(&status)) != NULL)
+	{
+		if (!followed->waiting && !followed->busy)
+			inqud_schedule(followed, when);
+	}
 }
 
 /* ---------------------------------------------------------------------

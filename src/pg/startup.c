@@ -96,7 +96,8 @@ inqud_pin_settings(void)
 		{"session_replication_role", "origin"},
 		{"row_security", "on"},
 		{"statement_timeout", "0"},
-		{"lock_timeout", "0"},
+		/* whoever holds a row for long delays that row, not the worker */
+		{"lock_timeout", "1s"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"application_name", "inqud worker"},
 		{"max_parallel_workers_per_gather", "0"},
@@ -239,14 +240,21 @@ inqud_hurry(void)
 void
 inqud_release_leases(void)
 {
-	static const char *const types[] = {"int8"};
+	static const char *const types[] = {"int8", "int8"};
 	static InqudStatement statement = {
-		"SELECT inqud._begin($1)", 1, types
+		"SELECT inqud._begin($1, $2)", 2, types
 	};
-	Datum		home = Int64GetDatum(worker.home);
+	Datum		values[2];
 	InqudRole	role;
+	bool		isnull;
+	int64		left;
 
+	values[0] = Int64GetDatum(worker.home);
+	values[1] = Int64GetDatum(worker.lease);
 	inqud_worker_begin(&role, false);
-	inqud_execute(&statement, &home, NULL);
+	inqud_execute(&statement, values, NULL);
+	left = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	inqud_worker_commit(&role);
+	worker.release_due = left > 0 ? GetCurrentTimestamp() + USECS_PER_SEC : INQUD_FAR;
+	worker.look = true;
 }

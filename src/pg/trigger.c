@@ -102,6 +102,10 @@ find_columns(const InqudTemplate *template, const char *argument, TupleDesc desc
 			bad_argument(argument,
 						 psprintf("The table has no column \"%s\".", template->parts[i].text),
 						 "Write {{ for a brace.");
+		if (inqud_is_virtual(desc, columns[i]))
+			bad_argument(argument,
+						 psprintf("Column \"%s\" is a virtual generated column.", template->parts[i].text),
+						 "Make it STORED: a trigger does not see its value otherwise.");
 	}
 	return columns;
 }

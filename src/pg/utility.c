@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "pg/worker.h"
+#include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -142,9 +143,12 @@ send_away(InqudDatabase *database)
 		SetLatch(latch);
 }
 
+/* Also called when the session ends in the middle of it. */
 static void
-let_return(InqudDatabase *database)
+let_return(int code, Datum arg)
 {
+	InqudDatabase *database = (InqudDatabase *) DatumGetPointer(arg);
+
 	inqud_shared_lock();
 	database->away--;
 	database->wanted = true;
@@ -240,16 +244,13 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		return;
 	}
 	send_away(database);
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(let_return, PointerGetDatum(database));
 	{
 		wait_gone(database);
 		run(pstmt, query, read_only_tree, context, params, env, dest, qc);
 	}
-	PG_FINALLY();
-	{
-		let_return(database);
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(let_return, PointerGetDatum(database));
+	let_return(0, PointerGetDatum(database));
 }
 
 void

@@ -68,7 +68,7 @@ set_up(void)
 				 errdetail("The HTTP client could not be started.")));
 	worker.home = inqud_this_home();
 	worker.lease = inqud_random_lease();
-	worker.hook_due = worker.inbox_due = INQUD_FAR;
+	worker.inbox_due = worker.release_due = INQUD_FAR;
 	worker.look = true;
 	inqud_lanes_init();
 
@@ -87,7 +87,7 @@ set_up(void)
 static TimestampTz
 next_due(void)
 {
-	TimestampTz next = Min(worker.hook_due, worker.inbox_due);
+	TimestampTz next = Min(Min(inqud_next_hook(), worker.inbox_due), worker.release_due);
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &worker.lanes)
@@ -256,6 +256,8 @@ turn(void)
 	/* not before that, so that a copy kept quiet is not written to */
 	if (free_to_claim && !worker.begun)
 		begin_work();
+	else if (free_to_claim && worker.release_due <= GetCurrentTimestamp())
+		inqud_release_leases();
 	if (free_to_claim && (worker.look || worker.inbox_due <= GetCurrentTimestamp()))
 		inqud_look();
 	if (free_to_claim)

@@ -1,5 +1,6 @@
 -- The shop of the demo: its own table, the project at Inqud, and what connects
--- them.  psql is given the emulator's address as :base_url.
+-- them.  psql is given the emulator's address as :base_url, that of the widget's
+-- script as :widget_url, and the secret of the webhooks as :webhook_secret.
 
 SET client_min_messages = warning;
 
@@ -29,15 +30,20 @@ BEGIN ATOMIC
 END;
 REVOKE EXECUTE ON FUNCTION order_changed(inqud.checkout) FROM PUBLIC;
 
--- The first line is all that the real Inqud needs, with your project's id.  The
--- others are for a demo: an address on loopback, and no patience.
+-- The first two lines are all that the real Inqud needs, with your project's id.
+-- The others are for a demo: addresses on loopback, no rate to speak of, and
+-- polling so rare that nothing could come by it in time.
 CREATE SERVER shop FOREIGN DATA WRAPPER inqud OPTIONS (
 	project_id 'CAP-00000000-0000-4000-8000-000000000001',
 	on_status 'order_changed',
-	base_url :'base_url', rate_limit '200', poll_new '300ms', poll_active '200ms');
+	base_url :'base_url', widget_url :'widget_url', rate_limit '200', poll_new '1h', poll_active '1h');
 CREATE USER MAPPING FOR PUBLIC SERVER shop
-	OPTIONS (token_id 'TKN-test', token_secret 'test-token-secret');
+	OPTIONS (token_id 'TKN-test', token_secret 'test-token-secret', webhook_secret :'webhook_secret');
 GRANT USAGE ON FOREIGN SERVER shop TO app;
+
+-- Who hands webhooks over may do that and nothing else.
+CREATE ROLE inqud_receiver LOGIN;
+GRANT EXECUTE ON FUNCTION inqud_receive_webhook(text, bytea, text) TO inqud_receiver;
 
 CREATE TRIGGER pay AFTER INSERT ON orders
 	FOR EACH ROW EXECUTE FUNCTION inqud_order_trigger('shop',

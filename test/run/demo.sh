@@ -9,5 +9,10 @@
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 
-"$here/packages.sh"
+# The receiver of webhooks is part of the demo.
+"$here/packages.sh" receiver
+# What runs in the folder has no standard input, and asks the terminal.
+if [ -t 0 ] && [ -t 1 ]; then
+	export INQUD_DEMO_TERMINAL=1
+fi
 exec "$here/stage.sh" test/demo/demo.sh

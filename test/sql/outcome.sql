@@ -176,9 +176,9 @@ SELECT inqud_test.apply('{"checkout": 99999, "kind": "create", "lease": 1, "outc
 DELETE FROM inqud.queue;
 SELECT inqud_test.sent('crash', 7), inqud_test.sent('crash canceled', 7), (inqud_enqueue_checkout('shop', 'not sent', 'n', 'https://shop.example')).state;
 SELECT (inqud_cancel(id)).state FROM inqud.checkout WHERE order_id = 'crash canceled';
-SELECT inqud._begin(inqud._home() + 1);
-SELECT inqud._begin(inqud._home());
-SELECT inqud._begin(inqud._home());
+SELECT inqud._begin(inqud._home() + 1, 0);
+SELECT inqud._begin(inqud._home(), 0);
+SELECT inqud._begin(inqud._home(), 0);
 SELECT inqud_test.look(o) FROM unnest(ARRAY['crash', 'not sent']) AS o;
 -- What was given free meanwhile need not be sent again.
 SELECT c.order_id FROM inqud.checkout c, inqud._claim(inqud._home(), 'shop', 10, 8) t WHERE t.checkout = c.id ORDER BY c.id;
@@ -188,16 +188,16 @@ SELECT inqud_test.outcome('not sent', 8, 'held');
 DO $$
 BEGIN
   FOR i IN 2..19 LOOP
-    PERFORM inqud._begin(inqud._home());
+    PERFORM inqud._begin(inqud._home(), 0);
     PERFORM inqud._take(id, 8) FROM inqud.checkout WHERE order_id = 'crash';
   END LOOP;
 END $$;
 INSERT INTO inqud_test.shown SELECT id FROM inqud.event;
 SELECT inqud_test.look('crash');
-SELECT inqud._begin(inqud._home());
+SELECT inqud._begin(inqud._home(), 0);
 SELECT inqud_test.look('crash');
 -- An answer counts from the start.
-SELECT inqud_test.sent('crash once', 7), inqud._begin(inqud._home());
+SELECT inqud_test.sent('crash once', 7), inqud._begin(inqud._home(), 0);
 SELECT (inqud._take(id, 8)).attempts, inqud_test.outcome('crash once', 8, 'unknown') FROM inqud.checkout WHERE order_id = 'crash once';
 SELECT inqud_test.look('crash once');
 

@@ -189,14 +189,14 @@ SELECT inqud_test.add('hook'), inqud_test.add('hook', 'shop2');
 SELECT inqud_test.look('hook');
 SELECT inqud_test.answered(1, '{}');
 SELECT inqud_test.look('hook');
-SELECT checkout, project, poke, attempts FROM inqud._hooks(:home, 10);
-SELECT count(*) FROM inqud._hooks(:home, 10);
+SELECT checkout, poke, attempts FROM inqud._hook(:home, 'shop', true);
+SELECT count(*) FROM inqud._hook(:home, 'shop', true);
 SELECT kind, attempts, inqud_test.ahead(due_at) FROM inqud.queue WHERE hook;
 -- Called; and the next change calls again.
 SELECT inqud._hook_done(1, 0);
 SELECT count(*) FROM inqud.queue WHERE hook;
 SELECT inqud_test.read(1, '{"status": "REQUEST_CREATED"}');
-SELECT checkout, project, poke, attempts FROM inqud._hooks(:home, 10);
+SELECT checkout, poke, attempts FROM inqud._hook(:home, 'shop', true);
 -- A change during the call has it called once more.
 SELECT inqud_test.read(1, '{"status": "SUCCESS"}');
 SELECT inqud._hook_done(1, 0);
@@ -206,7 +206,7 @@ DO $$
 BEGIN
   FOR i IN 1..12 LOOP
     UPDATE inqud.queue SET due_at = now() WHERE hook;
-    PERFORM inqud._hooks(inqud._home(), 10);
+    PERFORM inqud._hook(inqud._home(), 'shop', true);
   END LOOP;
 END $$;
 SELECT kind, poke, attempts, inqud_test.ahead(due_at) FROM inqud.queue WHERE hook;

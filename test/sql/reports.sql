@@ -109,11 +109,11 @@ SELECT inqud_test.trouble('foreign');
 ALTER SERVER shop OPTIONS (ADD on_status 'inqud_test.changed');
 SELECT inqud_test.open('hook') AS id \gset
 SELECT inqud_test.trouble('hook');
-SELECT attempts FROM inqud._hooks(inqud._home(), 10);
+SELECT attempts FROM inqud._hook(inqud._home(), 'shop', true);
 SELECT inqud_test.trouble('hook');
 INSERT INTO inqud.event (checkout, kind, detail) VALUES (:id, 'hook', 'attempt 1 of on_status: function inqud_test.changed(inqud.checkout) does not exist');
 UPDATE inqud.queue SET due_at = clock_timestamp() WHERE hook;
-SELECT attempts FROM inqud._hooks(inqud._home(), 10);
+SELECT attempts FROM inqud._hook(inqud._home(), 'shop', true);
 SELECT inqud_test.trouble('hook');
 SELECT inqud._hook_done(:id, 0);
 SELECT inqud_test.trouble('hook');

@@ -34,7 +34,7 @@ SELECT DISTINCT c FROM inqud_test.members m JOIN pg_proc p ON p.oid = m.objid AN
 -- Those that C calls pin it, unless they were bound to what they name when they were made, or are C themselves.
 SELECT p.proname FROM inqud_test.members m JOIN pg_proc p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass JOIN pg_language l ON l.oid = p.prolang
 WHERE l.lanname <> 'c' AND p.prosqlbody IS NULL AND NOT coalesce(p.proconfig::text LIKE '%search_path=pg_catalog, pg_temp%', false)
-  AND p.proname IN ('_enqueue', '_due', '_look', '_claim', '_poked', '_found', '_read', '_begin', '_followed', '_settle', '_complete', '_apply', '_seen', '_hooks', '_hook_done', '_webhook',
+  AND p.proname IN ('_enqueue', '_due', '_look', '_claim', '_poked', '_found', '_read', '_begin', '_followed', '_settle', '_complete', '_apply', '_seen', '_hook', '_hook_done', '_webhook',
     '_refresh', '_retry', '_cancel', '_take', '_adopt');
 
 -- Relations.
@@ -229,8 +229,8 @@ RESET ROLE;
 SELECT order_id AS "order" FROM inqud._claim(inqud._home(), 'shop', 10, 7);
 SELECT (f).result, (f).phase FROM inqud._apply(jsonb_populate_record(NULL::inqud._outcome, pg_catalog.jsonb_build_object('checkout', (SELECT max(id) FROM inqud.checkout), 'kind', 'create', 'lease', 7, 'outcome', 'ok', 'id', 'CCO-EVIL', 'status', 'SUCCESS')), true) f;
 SELECT (f).result, (f).phase FROM inqud._complete(ARRAY[jsonb_populate_record(NULL::inqud._outcome, pg_catalog.jsonb_build_object('checkout', (SELECT max(id) FROM inqud.checkout), 'kind', 'idle', 'outcome', 'ok', 'id', 'CCO-EVIL', 'status', 'CONFLICT', 'started', pg_catalog.now()))]) f;
-SELECT inqud._begin(1), inqud._adopt('nowhere', 'nobody');
-SELECT count(*) FROM inqud._hooks(1, 1), inqud._look(1), inqud._due(1), inqud._poked(1, 'shop', 1), inqud._found(1, 'shop', 1);
+SELECT inqud._begin(1, 0), inqud._adopt('nowhere', 'nobody');
+SELECT count(*) FROM inqud._hook(1, 'shop', true), inqud._look(1), inqud._due(1), inqud._poked(1, 'shop', 1), inqud._found(1, 'shop', 1);
 RESET search_path;
 SELECT (SELECT count(*) FROM inqud_test_evil.checkout) + (SELECT count(*) FROM inqud_test_evil.queue);
 DROP SCHEMA inqud_test_evil CASCADE;

@@ -4,41 +4,58 @@
 # order, runs without an error on a fresh database, with nothing changed but the
 # placeholders of project and key and the address of the project.  After the quick
 # start, and at the end, orders are paid at the emulator and the shop's tables
-# must say so.
+# must say so.  The role that receives webhooks must be able to do so, and to do
+# nothing else; what the README shows of a widget must be what comes.
 #
-# Blocks that are no SQL (```sh, ```json, plain) are not looked at.
+# Lines of handlers in other languages must stand in the files of
+# test/receiver/hosts, which have a test of their own.  Other blocks that are no
+# SQL (```sh, ```json, plain) are not looked at.
 
 use strict;
 use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
+use Digest::SHA qw(hmac_sha1_hex);
 use Inqud::Shop;
 use Test::More;
 
+# Which file has what is shown in a language.
+my %HOSTS = (nginx => 'nginx.conf', js => 'node.js', php => 'webhook.php', python => 'wsgi.py');
+
 my $readme = "$FindBin::RealBin/../../README.md";
+my $hosts = "$FindBin::RealBin/../receiver/hosts";
 my $shop = Inqud::Shop->new(extension => 0);
 my $emu = $shop->emu;
 
 $ENV{INQUD_TOKEN_SECRET} = Inqud::Shop::SECRET;
 
 my @blocks = blocks($readme);
+my @sql = grep { $_->{language} eq 'sql' } @blocks;
 
-cmp_ok(scalar @blocks, '>', 20, 'the README has its SQL blocks');
-foreach my $block (@blocks)
+cmp_ok(scalar @sql, '>', 20, 'the README has its SQL blocks');
+foreach my $block (@sql)
 {
 	run_block($block);
 	# the order that the quick start ends with
 	pay('1', 'orders', "id = 1") if $block->{text} =~ /^INSERT INTO orders /m;
+	receive() if $block->{text} =~ /^GRANT EXECUTE ON FUNCTION inqud_receive_webhook/m;
 }
 pay('invoice-3', 'invoices', 'number = 3');
 is($shop->sql("SELECT count(*) FROM inqud.trouble WHERE trouble <> 'anomaly'"), '0', 'nothing of it is in trouble');
 is($shop->sql("SELECT count(*) FROM inqud.checkout WHERE acquiring_url IS NULL AND state <> 'canceled'"),
 	'0', 'every checkout of the README has its page');
 
+foreach my $language (sort keys %HOSTS)
+{
+	stands_in_file($_, "$hosts/$HOSTS{$language}") foreach shown_in($language);
+}
+is(($_->{text} =~ s/CCO-1{8}[-\w]*/ID/gr =~ s{https://paycrypto\.inqud\.com/\x{2026}}{URL}r), widget(),
+	"line $_->{line}: the HTML of a widget is as shown") foreach shown_in('html');
+
 done_testing();
 
-# The ```sql blocks of a file: line (of the first statement) and text.
+# The blocks of a file that have a language: language, line (of the first statement) and text.
 sub blocks
 {
 	my ($file) = @_;
@@ -47,31 +64,76 @@ sub blocks
 	open my $in, '<:encoding(UTF-8)', $file or die "could not open $file: $!\n";
 	while (my $line = <$in>)
 	{
-		if (defined $open)
+		if ($open && $line =~ /^```\s*$/)
 		{
-			if ($line =~ /^```\s*$/)
-			{
-				$open = undef;
-				next;
-			}
-			$blocks[-1]{text} .= $line;
+			$open = undef;
 		}
-		elsif ($line =~ /^```sql\s*$/)
+		elsif ($open)
 		{
-			push @blocks, { line => $. + 1, text => '' };
-			$open = 1;
+			$open->{text} .= $line;
 		}
-		elsif ($line =~ /^```\w*\s*$/)
+		elsif ($line =~ /^```(\w*)\s*$/)
 		{
-			# some other block: skip to its end
-			while (my $other = <$in>)
-			{
-				last if $other =~ /^```\s*$/;
-			}
+			$open = { language => $1, line => $. + 1, text => '' };
+			push @blocks, $open;
 		}
 	}
 	close $in;
 	return @blocks;
+}
+
+# The blocks in a language; it must have one.
+sub shown_in
+{
+	my ($language) = @_;
+	my @found = grep { $_->{language} eq $language } @blocks;
+
+	ok(scalar @found, "the README shows $language");
+	return @found;
+}
+
+# A handler is shown as it stands in the file that is tried.
+sub stands_in_file
+{
+	my ($block, $file) = @_;
+	my %has;
+
+	open my $in, '<:encoding(UTF-8)', $file or die "could not open $file: $!\n";
+	while (my $line = <$in>)
+	{
+		$line =~ s/^\s+|\s+$//g;
+		$has{$line} = 1;
+	}
+	close $in;
+	is(join("\n", grep { s/^\s+|\s+$//gr ne '' && !$has{ s/^\s+|\s+$//gr } } split /\n/, $block->{text}), '',
+		"line $block->{line}: stands in $file");
+	return;
+}
+
+# What a widget of order 1 is, without what differs each time.
+sub widget
+{
+	my $html = $shop->sql("SELECT inqud_widget_html(c, 'shop.onStatus') FROM inqud.checkout c
+		WHERE order_id = '1' AND current");
+
+	return $html =~ s/CCO-[-\w]+/ID/gr =~ s{href="[^"]*"}{href="URL"}r;
+}
+
+# The receiving role hands over a webhook of order 1, with the secret that was filled in.
+sub receive
+{
+	my $body = '{"id":"' . $shop->checkout('1')->{checkout_id} . '","status":"SUCCESS"}';
+	my $digest = hmac_sha1_hex($body, Inqud::Shop::SECRET);
+	my $as = 'SET ROLE inqud_receiver;';
+
+	is($shop->sql("$as SELECT inqud_receive_webhook('shop', '$body', '$digest')"), 't', 'the receiving role can receive');
+	is($shop->sql("SELECT count(*) FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout
+		WHERE e.kind = 'webhook' AND c.order_id = '1'"), '1', 'and the webhook is noted');
+	$shop->raises("$as SELECT inqud_receive_webhook('shop', '$body', repeat('0', 40))", { state => 'IQ006' },
+		'a forged one is refused');
+	$shop->raises("$as " . $shop->enqueue_sql('9'), { state => '42501' }, 'the role can create nothing');
+	is($shop->sql("$as SELECT count(*) FROM inqud.checkout"), '0', 'and sees no checkout');
+	return;
 }
 
 # What a reader has to fill in, filled in.
