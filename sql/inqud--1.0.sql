@@ -230,7 +230,8 @@ CREATE POLICY owner_sees ON inqud.checkout FOR SELECT
 CREATE POLICY owner_sees ON inqud.queue FOR SELECT
 	USING (EXISTS (SELECT FROM inqud.checkout c WHERE c.id = queue.checkout));
 CREATE POLICY owner_sees ON inqud.event FOR SELECT
-	USING (EXISTS (SELECT FROM inqud.checkout c WHERE c.id = event.checkout));
+	USING (EXISTS (SELECT FROM inqud.checkout c WHERE c.id = event.checkout)
+		OR event.checkout IS NULL AND pg_has_role('pg_monitor', 'USAGE'));
 COMMENT ON POLICY owner_sees ON inqud.checkout IS 'a role sees the checkouts of owners it is a member of';
 COMMENT ON POLICY owner_sees ON inqud.queue IS 'whoever sees the checkout';
 COMMENT ON POLICY owner_sees ON inqud.event IS 'whoever sees the checkout';
@@ -798,20 +799,26 @@ END
 $$;
 COMMENT ON FUNCTION inqud._seen(text, text, bigint, inqud._outcome) IS 'a checkout as a reply shows it, recorded or not';
 
+CREATE FUNCTION inqud._misfit(c inqud.checkout, o inqud._outcome) RETURNS text
+	LANGUAGE sql STABLE
+	RETURN CASE
+		WHEN (o).order_id <> (c).order_id THEN 'Inqud answered with a checkout of another order'
+		WHEN (o).project_id <> (c).project_id THEN 'Inqud answered with a checkout of another project'
+		WHEN (o).type <> (c).type THEN 'Inqud answered with a checkout of another type'
+		WHEN (o).fixed_amount IS NOT NULL AND (o).fixed_amount IS DISTINCT FROM (c).amount
+			OR (o).fixed_currency IS NOT NULL AND (o).fixed_currency IS DISTINCT FROM (c).currency
+			THEN 'Inqud answered with a checkout of another amount' END;
+COMMENT ON FUNCTION inqud._misfit(inqud.checkout, inqud._outcome)
+	IS 'in what a reply differs from what was ordered, or null';
+
 CREATE FUNCTION inqud._mismatch(c inqud.checkout, o inqud._outcome) RETURNS text
 	LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	held bigint;
+	misfit text := inqud._misfit(c, o);
 BEGIN
-	IF o.order_id <> c.order_id THEN
-		RETURN 'Inqud answered with a checkout of another order';
-	ELSIF o.project_id <> c.project_id THEN
-		RETURN 'Inqud answered with a checkout of another project';
-	ELSIF o.type <> c.type THEN
-		RETURN 'Inqud answered with a checkout of another type';
-	ELSIF o.fixed_amount IS NOT NULL AND o.fixed_amount IS DISTINCT FROM c.amount
-		OR o.fixed_currency IS NOT NULL AND o.fixed_currency IS DISTINCT FROM c.currency THEN
-		RETURN 'Inqud answered with a checkout of another amount';
+	IF misfit IS NOT NULL THEN
+		RETURN misfit;
 	END IF;
 	SELECT k.id INTO held FROM inqud.checkout k
 		WHERE k.project = c.project AND k.checkout_id = o.id AND k.id <> c.id;
@@ -1354,7 +1361,8 @@ BEGIN
 					CASE WHEN c.state = 'closed' THEN c.closed_at ELSE coalesce(c.expires_at, clock_timestamp()) END)
 				ON CONFLICT (checkout, hook) DO UPDATE
 					SET kind = 'poked', poke = k.poke + 1,
-						due_at = greatest(clock_timestamp(), k.read_at + interval '100 milliseconds')
+						due_at = CASE WHEN k.kind = 'poked' AND k.due_at <= clock_timestamp() THEN k.due_at
+							ELSE greatest(clock_timestamp(), k.read_at + interval '100 milliseconds') END
 					WHERE k.kind <> 'create';
 		END IF;
 		DELETE FROM inqud.inbox i WHERE i.id = ANY (b.ids);
@@ -1409,12 +1417,18 @@ DECLARE
 	n inqud.checkout;
 	q inqud.queue;
 	has_server boolean;
+	named text;
 BEGIN
 	SELECT * INTO b FROM inqud.inbox i WHERE i.id = -o.checkout;
 	IF NOT FOUND OR b.checkout IS NOT NULL THEN
 		RETURN ROW(o.checkout, 'gone', NULL, NULL, NULL, NULL)::inqud._followup;
 	END IF;
 	SELECT true INTO has_server FROM pg_foreign_server s WHERE s.srvname = b.project;
+	IF o.outcome = 'ok' AND o.project_id <> (SELECT v.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) v
+			WHERE s.srvname = b.project AND v.option_name = 'project_id') THEN
+		o.outcome := 'not_found';
+		o.message := 'Inqud says that it belongs to another project';
+	END IF;
 	IF o.outcome = 'not_found' OR has_server IS NULL OR o.outcome <> 'ok' AND b.attempts >= 3000 THEN
 		PERFORM inqud._event(NULL, 'error', format('a webhook named %s, and it could not be read: %s', b.checkout_id, o.message), o);
 		DELETE FROM inqud.inbox i WHERE i.project = b.project AND i.checkout_id = b.checkout_id;
@@ -1437,9 +1451,15 @@ BEGIN
 			RETURN ROW(o.checkout, 'locked', NULL, NULL, NULL, NULL)::inqud._followup;
 		END IF;
 	ELSE
+		-- money that does not fit the order must never count as the order's
+		IF EXISTS (SELECT FROM inqud._of_order(b.project, o.order_id))
+			AND NOT EXISTS (SELECT FROM inqud._of_order(b.project, o.order_id) x WHERE inqud._misfit(x, o) IS NULL) THEN
+			named := o.order_id;
+			o.order_id := NULL;
+		END IF;
 		INSERT INTO inqud.checkout AS k (project, project_id, order_id, current, owner, amount, currency)
 			SELECT b.project, coalesce(o.project_id, v.option_value), o.order_id, false,
-				coalesce((SELECT x.owner FROM inqud._of_order(b.project, o.order_id) x ORDER BY x.current DESC, x.id DESC LIMIT 1),
+				coalesce((SELECT x.owner FROM inqud._of_order(b.project, coalesce(named, o.order_id)) x ORDER BY x.current DESC, x.id DESC LIMIT 1),
 					pg_get_userbyid(s.srvowner)),
 				o.fixed_amount, o.fixed_currency
 			FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) v
@@ -1448,6 +1468,9 @@ BEGIN
 	END IF;
 	n := inqud._write(c, inqud._news(c, o), o);
 	PERFORM inqud._event(n.id, 'webhook', 'recorded after a webhook named it', o);
+	IF named IS NOT NULL THEN
+		PERFORM inqud._event(n.id, 'anomaly', format('it names order %s, and fits none of its checkouts', named), o);
+	END IF;
 	DELETE FROM inqud.inbox i WHERE i.project = b.project AND i.checkout_id = b.checkout_id;
 	RETURN inqud._follow(n, q, o, inqud._phase(c, n, o), inqud._tail(n), true);
 END
@@ -1788,7 +1811,13 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 			SELECT 'foreign', q.due_at, 'queued in another database or cluster than this one',
 				'if this is not a copy: SELECT inqud_adopt()'
 			WHERE q.home <> here.home
-		) AS t (trouble, since, detail, advice);
+		) AS t (trouble, since, detail, advice)
+	UNION ALL
+	SELECT i.checkout, i.project, i.order_id, NULL, 'webhook not confirmed', i.due_at,
+		'a webhook named ' || coalesce(i.checkout_id, 'a checkout') || ', and it could not be read so far; '
+			|| i.attempts || ' attempts',
+		'is there a user mapping for the server''s owner or PUBLIC? After a restore: SELECT inqud_adopt()'
+	FROM inqud.inbox i WHERE i.attempts > 2 OR i.due_at < clock_timestamp() - interval '1 minute';
 COMMENT ON VIEW inqud.trouble IS 'what a person should look at, and why';
 COMMENT ON COLUMN inqud.trouble.checkout IS 'inqud.checkout.id';
 COMMENT ON COLUMN inqud.trouble.project IS 'name of the foreign server';

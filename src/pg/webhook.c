@@ -20,7 +20,7 @@
 
 PG_FUNCTION_INFO_V1(inqud_receive_webhook);
 
-/* A webhook is a checkout or request object; C section 6 fits into a few kB. */
+/* A webhook is a checkout or request object, a few kB; a larger one is not read. */
 #define MAX_BODY (1024 * 1024)
 
 static bool
@@ -114,7 +114,8 @@ parse(const bytea *body, MemoryContext context)
 	callback->func = free_webhook;
 	callback->arg = webhook;
 	MemoryContextRegisterResetCallback(context, callback);
-	if (!inqud_webhook_read(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), webhook))
+	if (VARSIZE_ANY_EXHDR(body) > MAX_BODY ||
+		!inqud_webhook_read(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), webhook))
 		memset(webhook, 0, sizeof(InqudWebhook));
 	return webhook;
 }
@@ -124,7 +125,7 @@ parse(const bytea *body, MemoryContext context)
  * also for one that names an unknown id, a duplicate, an old one, or a body that
  * is not understood (asking Inqud to send it again would not help).  Errors:
  * IQ006 for a missing or wrong digest or secret; 42704, 42809 for the project;
- * 22004 for nulls; 54000 for a body above 1 MB.
+ * 22004 for nulls.
  */
 Datum
 inqud_receive_webhook(PG_FUNCTION_ARGS)
@@ -139,12 +140,6 @@ inqud_receive_webhook(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("\"%s\" must not be null", PG_ARGISNULL(0) ? "project" : "body")));
 	body = PG_GETARG_BYTEA_PP(1);
-	if (VARSIZE_ANY_EXHDR(body) > MAX_BODY)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("webhook body is too large"),
-				 errdetail("It has %zu bytes, more than %d.",
-						   (size_t) VARSIZE_ANY_EXHDR(body), MAX_BODY)));
 
 	work = AllocSetContextCreate(CurTransactionContext, "inqud webhook", ALLOCSET_SMALL_SIZES);
 	project = inqud_project_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), GetUserId(), 0);

@@ -26,6 +26,18 @@ need()
 	"$@" >/dev/null 2>&1 || MISSING+=("$package")
 }
 
+# The same for a package that not every machine can have: where another Node.js
+# than Debian's is installed, its modules do not come in, and what needs them
+# is skipped by the tests.
+welcome()
+{
+	local package=$1
+
+	shift
+	"$@" >/dev/null 2>&1 || ! apt-get -s -q install "$package" >/dev/null 2>&1 ||
+		MISSING+=("$package")
+}
+
 wanted()
 {
 	[[ $WANTED == *" $1 "* ]]
@@ -46,6 +58,12 @@ list_missing()
 	need openssl command -v openssl
 	if wanted browser; then
 		need chromium command -v chromium
+	fi
+	if wanted receiver; then
+		need php-cli command -v php
+		need php-pgsql php -r 'exit(function_exists("pg_connect") ? 0 : 1);'
+		need nginx-light test -x /usr/sbin/nginx
+		welcome node-pg env NODE_PATH=/usr/share/nodejs node -e 'require("pg")'
 	fi
 	if wanted receiver || wanted tap; then
 		need python3-psycopg /usr/bin/python3 -c 'import psycopg'
