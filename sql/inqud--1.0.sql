@@ -756,7 +756,6 @@ BEGIN
 	c.status := o.status;
 	c.checkout_id := coalesce(c.checkout_id, o.id);
 	c.acquiring_url := coalesce(c.acquiring_url, o.acquiring_url);
-	c.order_id := coalesce(c.order_id, o.order_id);
 	c.name := coalesce(c.name, o.name);
 	c.type := coalesce(c.type, o.type);
 	c.return_url := coalesce(c.return_url, o.return_url);
@@ -788,6 +787,7 @@ BEGIN
 	IF NOT FOUND THEN
 		c.project := project;
 		c.project_id := project_id;
+		c.order_id := o.order_id;
 		c.amount := o.fixed_amount;
 		c.currency := o.fixed_currency;
 	END IF;
@@ -806,7 +806,7 @@ CREATE FUNCTION inqud._misfit(c inqud.checkout, o inqud._outcome) RETURNS text
 		WHEN (o).project_id <> (c).project_id THEN 'Inqud answered with a checkout of another project'
 		WHEN (o).type <> (c).type THEN 'Inqud answered with a checkout of another type'
 		WHEN (o).fixed_amount IS NOT NULL AND (o).fixed_amount IS DISTINCT FROM (c).amount
-			OR (o).fixed_currency IS NOT NULL AND (o).fixed_currency IS DISTINCT FROM (c).currency
+			OR (o).fixed_currency IS NOT NULL AND upper((o).fixed_currency) IS DISTINCT FROM upper((c).currency)
 			THEN 'Inqud answered with a checkout of another amount' END;
 COMMENT ON FUNCTION inqud._misfit(inqud.checkout, inqud._outcome)
 	IS 'in what a reply differs from what was ordered, or null';
@@ -856,9 +856,14 @@ BEGIN
 		VALUES (c.id, inqud._home(), c.project, f.kind, due, f.phase, f.tail_from,
 			CASE WHEN o.outcome = 'ok' THEN o.arrived END)
 		ON CONFLICT (checkout, hook) DO UPDATE
-			SET kind = excluded.kind, due_at = excluded.due_at, phase = excluded.phase,
+			SET kind = excluded.kind, phase = excluded.phase,
+				-- a time that nobody looks at is not worth an index entry
+				due_at = CASE WHEN k.kind = excluded.kind AND k.kind IN ('active', 'idle') THEN k.due_at
+					ELSE excluded.due_at END,
 				tail_from = excluded.tail_from, attempts = 0, crashes = 0, lease = NULL, spent = '0',
-				read_at = greatest(k.read_at, excluded.read_at);
+				read_at = greatest(k.read_at, excluded.read_at)
+			WHERE o.outcome = 'ok' OR k.lease IS NOT NULL
+				OR (k.kind, k.phase, k.tail_from) IS DISTINCT FROM (excluded.kind, excluded.phase, excluded.tail_from);
 	RETURN f;
 END
 $$;
@@ -1221,7 +1226,7 @@ BEGIN
 		WHERE coalesce(o.order_id = c.order_id, true) AND coalesce(o.project_id = c.project_id, true)
 			AND coalesce(o.type = c.type, true)
 			AND (o.fixed_amount IS NULL OR coalesce(o.fixed_amount = c.amount, false))
-			AND (o.fixed_currency IS NULL OR coalesce(o.fixed_currency = c.currency, false))
+			AND (o.fixed_currency IS NULL OR coalesce(upper(o.fixed_currency) = upper(c.currency), false))
 			AND NOT EXISTS (SELECT FROM inqud.checkout h WHERE h.project = c.project AND h.checkout_id = o.id)
 	), good AS MATERIALIZED (
 		SELECT * FROM fit WHERE times = 1
@@ -1647,17 +1652,25 @@ DECLARE
 	q inqud.queue;
 	c inqud.checkout;
 BEGIN
-	-- both rows, in the order of locks, so that the outcome can be written without fail
-	PERFORM FROM inqud.checkout k WHERE k.id = _take.id FOR NO KEY UPDATE SKIP LOCKED;
-	IF NOT FOUND THEN
+	IF NOT EXISTS (SELECT FROM inqud.queue k WHERE k.checkout = _take.id AND NOT k.hook
+				   AND k.kind = 'create' AND k.lease IS NULL) THEN
 		RETURN NULL;
 	END IF;
-	SELECT * INTO q FROM inqud.queue k
-		WHERE k.checkout = _take.id AND NOT k.hook AND k.kind = 'create' AND k.lease IS NULL
-		FOR NO KEY UPDATE SKIP LOCKED;
-	IF NOT FOUND THEN
+	-- Both rows, in the order of locks, so that the outcome can be written without
+	-- fail; or none, so that whoever is faster can write his.
+	BEGIN
+		PERFORM FROM inqud.checkout k WHERE k.id = _take.id FOR NO KEY UPDATE SKIP LOCKED;
+		IF FOUND THEN
+			SELECT * INTO q FROM inqud.queue k
+				WHERE k.checkout = _take.id AND NOT k.hook AND k.kind = 'create' AND k.lease IS NULL
+				FOR NO KEY UPDATE SKIP LOCKED;
+		END IF;
+		IF NOT FOUND THEN
+			RAISE lock_not_available;
+		END IF;
+	EXCEPTION WHEN lock_not_available THEN
 		RETURN NULL;
-	END IF;
+	END;
 	UPDATE inqud.queue k SET lease = _take.lease, attempts = k.attempts + 1, home = inqud._home()
 		WHERE k.checkout = _take.id AND NOT k.hook RETURNING * INTO q;
 	SELECT * INTO c FROM inqud.checkout k WHERE k.id = _take.id;

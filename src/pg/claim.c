@@ -172,6 +172,24 @@ note_due(HeapTuple tuple, TupleDesc desc)
  * Read the options of projects that are new here.  Rows of one whose server is
  * gone get an error and no call, so they need neither window nor rate.
  */
+void
+inqud_learn_options(Lane *lane)
+{
+	InqudProblem problem;
+	InqudProject *project = inqud_project_lookup(lane->project, GetUserId(), 0, &problem);
+
+	if (project)
+	{
+		inqud_lane_options(lane, project);
+		inqud_project_release(project);
+	}
+	else
+	{
+		lane->window = GONE_WINDOW;
+		lane->rate = 0;
+	}
+}
+
 static void
 learn_options(void)
 {
@@ -180,22 +198,9 @@ learn_options(void)
 	dlist_foreach(iter, &worker.lanes)
 	{
 		Lane	   *lane = dlist_container(Lane, node, iter.cur);
-		InqudProblem problem;
-		InqudProject *project;
 
-		if (lane->known)
-			continue;
-		project = inqud_project_lookup(lane->project, GetUserId(), 0, &problem);
-		if (project)
-		{
-			inqud_lane_options(lane, project);
-			inqud_project_release(project);
-		}
-		else
-		{
-			lane->window = GONE_WINDOW;
-			lane->rate = 0;
-		}
+		if (!lane->known)
+			inqud_learn_options(lane);
 	}
 }
 
@@ -484,6 +489,18 @@ inqud_claim_round(void)
  * ---------------------------------------------------------------------
  */
 
+/* Only what the order itself says can be the order's fault. */
+static void
+finish_unbuilt(Job *job, const char *why)
+{
+	bool		its_fault = strncmp(why, "extra", 5) == 0 || strncmp(why, "amount", 6) == 0;
+
+	if (its_fault)
+		finish_unsent(job, job->task->is_create ? "refused" : "blocked", why, BLOCKED_MS);
+	else
+		finish_unsent(job, "held", "", 1000);
+}
+
 static void
 start(Job *job)
 {
@@ -493,8 +510,7 @@ start(Job *job)
 	job->request = inqud_task_request(job->task, job->project, &why);
 	if (job->request == NULL)
 	{
-		finish_unsent(job, job->task->is_create ? "refused" : "blocked",
-					  why ? why : "out of memory", BLOCKED_MS);
+		finish_unbuilt(job, why ? why : "out of memory");
 		return;
 	}
 	job->result.started = GetCurrentTimestamp();
@@ -505,8 +521,37 @@ start(Job *job)
 		finish_unsent(job, "held", "", 1000);
 		return;
 	}
+	dlist_push_tail(&job->lane->running, &job->node);
 	job->lane->in_flight++;
 	worker.n_in_flight++;
+}
+
+/*
+ * The worker leaves and will not wait for these any longer: what became of them
+ * is unknown, and written down as that.
+ */
+void
+inqud_give_up_running(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &worker.lanes)
+	{
+		Lane	   *lane = dlist_container(Lane, node, iter.cur);
+
+		while (!dlist_is_empty(&lane->running))
+		{
+			Job		   *job = dlist_container(Job, node, dlist_pop_head_node(&lane->running));
+
+			lane->in_flight--;
+			worker.n_in_flight--;
+			inqud_transfer_free(job->transfer);
+			job->transfer = NULL;
+			finish_unsent(job, job->task->is_create ? "unknown" : "held",
+						  "the worker left before the answer came", job->project->retry_min_ms);
+			job->result.retry_for_ms = job->project->retry_for_ms;
+		}
+	}
 }
 
 /* Start what is ready, as far as window and rate allow. */

@@ -166,6 +166,7 @@ inqud_collect(void)
 		Job		   *job = inqud_transfer_owner(transfer);
 		Followed   *followed = inqud_followed(job->task->checkout);
 
+		dlist_delete(&job->node);
 		job->lane->in_flight--;
 		worker.n_in_flight--;
 		judge(job);
@@ -326,6 +327,7 @@ write_alone(Job *job)
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(worker.turn);
 		RESUME_INTERRUPTS();
 		job->failures = Min(job->failures + 1, 10);
 		keep(job, (INT64CONST(1) << job->failures) * 100 * 1000);
@@ -354,6 +356,7 @@ write_together(Job **jobs, int n, Answer *answers)
 		MemoryContextSwitchTo(worker.turn);
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(worker.turn);
 		RESUME_INTERRUPTS();
 	}
 	PG_END_TRY();

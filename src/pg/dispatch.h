@@ -39,6 +39,7 @@ typedef struct Lane
 	pairingheap *active;		/* followed checkouts by their next read */
 	pairingheap *idle;
 	dlist_head	ready;			/* jobs claimed and not started yet */
+	dlist_head	running;		/* jobs whose call is under way */
 	int			n_ready;
 	int			in_flight;
 	int			throttled;		/* replies 429 in a row */
@@ -154,6 +155,8 @@ extern void inqud_look(void);
 extern void inqud_claim_round(void);
 extern void inqud_start_ready(void);
 extern void inqud_release_ready(void);
+extern void inqud_give_up_running(void);
+extern void inqud_learn_options(Lane *lane);
 extern void inqud_job_free(Job *job);
 extern void inqud_job_finish(Job *job);
 

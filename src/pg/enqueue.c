@@ -16,6 +16,7 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pg/worker.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -71,6 +72,8 @@ check_text(const char *name, const char *value, int max)
 							   pg_mbstrlen(value), max), NULL);
 	if (has_control(value))
 		invalid(name, "It must not contain control characters.", NULL);
+	/* what cannot be sent as UTF-8 is found here (22021), not by the worker */
+	(void) pg_server_to_any(value, (int) strlen(value), PG_UTF8);
 }
 
 static void
@@ -251,7 +254,9 @@ first_int8(void)
 }
 
 /*
- * The trigger on inqud.queue has the commit wake the worker, here and below.
+ * The commit wakes the worker.  The trigger on inqud.queue has it do so too, for
+ * whoever else puts rows there; but no trigger fires in a session whose
+ * session_replication_role is "replica".
  */
 int64
 inqud_enqueue(const InqudProject *project, Datum *orders, int n)
@@ -272,6 +277,7 @@ inqud_enqueue(const InqudProject *project, Datum *orders, int n)
 	inqud_execute(&statement, values, NULL);
 	id = first_int8();
 	inqud_leave(&role);
+	inqud_wake_at_commit();
 	return id;
 }
 
@@ -346,6 +352,7 @@ inqud_enqueue_one(const InqudProject *project, const InqudNewOrder *order)
 	if (id != 0)
 		insert_queue(id, values[3], values[0]);
 	inqud_leave(&role);
+	inqud_wake_at_commit();
 	if (id != 0)
 		return id;
 	again = inqud_order_datum(order);

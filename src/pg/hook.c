@@ -125,10 +125,16 @@ find_function(const char *name, Oid server_owner)
 	List	   *names = inqud_name_list(name);
 	Oid			argument = inqud_type_oid("checkout");
 	Oid			function;
+	Oid			userid;
+	int			context;
 
 	if (list_length(names) == 1)
 		names = lcons(makeString("public"), names);
+	/* the worker's own role needs no rights on anybody's schema */
+	GetUserIdAndSecContext(&userid, &context);
+	SetUserIdAndSecContext(server_owner, context | SECURITY_LOCAL_USERID_CHANGE);
 	function = LookupFuncName(names, 1, &argument, false);
+	SetUserIdAndSecContext(userid, context);
 	if (inqud_function_aclcheck(function, server_owner) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -253,7 +259,7 @@ run_hook(const Hook *hook)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	server = GetForeignServerByName(hook->project, true);
 	name = function_name(server);
-	row = inqud_checkout_row(hook->checkout);
+	row = inqud_checkout_row_if_any(hook->checkout);
 	if (name != NULL && row != (Datum) 0)
 	{
 		call_function(find_function(name, server->owner), row);
@@ -363,6 +369,8 @@ run_one(Lane *lane, TimestampTz now)
 	ok = try_hook(&hook);
 	note_time(lane, ok, now);
 	pgstat_report_stat(false);
+	/* when the next one is due only the table knows */
+	lane->hook_due = INQUD_FAR;
 	worker.look = true;
 	return true;
 }

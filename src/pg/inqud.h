@@ -128,7 +128,11 @@ typedef struct InqudResult
 /* An inqud._outcome of it. */
 extern Datum inqud_outcome_datum(const InqudTask *task, const InqudResult *result);
 
-/* Text between the database's encoding and UTF-8; "from" gives NULL where it cannot be said. */
+/*
+ * Text between the database's encoding and UTF-8.  Neither raises an error: "to"
+ * puts '?' where the database holds what is no text, "from" gives NULL where the
+ * database cannot say it.
+ */
 extern char *inqud_to_utf8(const char *text);
 extern char *inqud_from_utf8(const char *text);
 
@@ -234,7 +238,8 @@ extern char *inqud_current_role(void);
 /* Run a statement of ours that gives one composite value; 0 when null or no row. */
 extern Datum inqud_row_of(InqudStatement *statement, Datum *values);
 
-/* The row of inqud.checkout with this id, as it is now. */
+/* The row of inqud.checkout with this id, as it is now; 0 or an error (42704) when it is gone. */
+extern Datum inqud_checkout_row_if_any(int64 id);
 extern Datum inqud_checkout_row(int64 id);
 
 /* Sleep, open to interrupts. */

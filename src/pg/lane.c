@@ -88,6 +88,7 @@ inqud_lane(const char *project)
 	lane->active = pairingheap_allocate(later_first, NULL);
 	lane->idle = pairingheap_allocate(later_first, NULL);
 	dlist_init(&lane->ready);
+	dlist_init(&lane->running);
 	lane->create_due = lane->poked_due = lane->found_due = lane->hook_due = INQUD_FAR;
 	lane->window = DEFAULT_WINDOW;
 	lane->rate = DEFAULT_RATE;

@@ -49,7 +49,7 @@ inqud_row_of(InqudStatement *statement, Datum *values)
 }
 
 Datum
-inqud_checkout_row(int64 id)
+inqud_checkout_row_if_any(int64 id)
 {
 	static const char *const types[] = {"int8"};
 	static InqudStatement statement = {
@@ -58,6 +58,19 @@ inqud_checkout_row(int64 id)
 	Datum		value = Int64GetDatum(id);
 
 	return inqud_row_of(&statement, &value);
+}
+
+Datum
+inqud_checkout_row(int64 id)
+{
+	Datum		row = inqud_checkout_row_if_any(id);
+
+	/* an administrator may delete rows */
+	if (row == (Datum) 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("checkout " INT64_FORMAT " does not exist any more", id)));
+	return row;
 }
 
 void

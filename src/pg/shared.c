@@ -160,9 +160,17 @@ launcher_unregister(int code, Datum arg)
 void
 inqud_launcher_register(void)
 {
+	int			i;
+
 	before_shmem_exit(launcher_unregister, (Datum) 0);
 	inqud_shared_lock();
 	shared->launcher = MyLatch;
+	/* what a launcher before this one had asked for, nobody waits for any more */
+	for (i = 0; i < INQUD_MAX_DATABASES; i++)
+	{
+		if (shared->databases[i].pid == 0)
+			shared->databases[i].starting = false;
+	}
 	inqud_shared_unlock();
 }
 
@@ -207,7 +215,7 @@ inqud_database_wake(Oid dbid)
 void
 inqud_database_changed(Oid dbid)
 {
-	InqudDatabase *database = inqud_database(dbid, false);
+	InqudDatabase *database = inqud_database(dbid, true);
 
 	if (database == NULL)
 		return;

@@ -14,8 +14,8 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -101,6 +101,9 @@ inqud_pin_settings(void)
 		{"idle_in_transaction_session_timeout", "0"},
 		{"application_name", "inqud worker"},
 		{"max_parallel_workers_per_gather", "0"},
+#if PG_VERSION_NUM >= 170000
+		{"transaction_timeout", "0"},
+#endif
 	};
 	int			i;
 
@@ -165,11 +168,13 @@ inqud_take_slot(Oid dbid)
 bool
 inqud_lock_database(void)
 {
+	LOCKTAG		tag;
 	bool		locked;
 
+	/* the last number is one that SQL functions cannot make, so nobody else can take it */
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, LOCK_CLASS, LOCK_NUMBER, 3);
 	StartTransactionCommand();
-	locked = DatumGetBool(DirectFunctionCall2(pg_try_advisory_lock_int4,
-											  Int32GetDatum(LOCK_CLASS), Int32GetDatum(LOCK_NUMBER)));
+	locked = LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 	CommitTransactionCommand();
 	return locked;
 }
@@ -208,9 +213,13 @@ inqud_load_followed(void)
 		char	   *project = SPI_getvalue(tuple, desc, 3);
 		char	   *phase = SPI_getvalue(tuple, desc, 5);
 		TimestampTz tail = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
+		Lane	   *lane = inqud_lane(project);
 
+		/* its intervals are those of the project from the first read on */
+		if (!lane->known)
+			inqud_learn_options(lane);
 		inqud_schedule(inqud_follow(DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull)),
-									inqud_lane(project), phase ? phase : "check", tail), 0);
+									lane, phase ? phase : "check", tail), 0);
 		pfree(project);
 		if (phase)
 			pfree(phase);

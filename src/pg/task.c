@@ -43,12 +43,46 @@ inqud_to_unix(TimestampTz when)
  * ---------------------------------------------------------------------
  */
 
+/* Bytes that are no text in any encoding: keep what is ASCII of them. */
+static char *
+ascii_of(const char *text)
+{
+	char	   *out = pstrdup(text);
+	char	   *c;
+
+	for (c = out; *c; c++)
+	{
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+	}
+	return out;
+}
+
 char *
 inqud_to_utf8(const char *text)
 {
+	int			encoding = GetDatabaseEncoding();
+	int			len;
+	int			size;
+	char	   *out;
+	Oid			proc;
+
 	if (text == NULL)
 		return NULL;
-	return pg_server_to_any(text, strlen(text), PG_UTF8);
+	len = (int) strlen(text);
+	if (encoding == PG_UTF8 || len == 0)
+		return pstrdup(text);
+	if (encoding == PG_SQL_ASCII)
+		return pg_verify_mbstr(PG_UTF8, text, len, true) ? pstrdup(text) : ascii_of(text);
+	proc = FindDefaultConversionProc(encoding, PG_UTF8);
+	if (!OidIsValid(proc))
+		return ascii_of(text);
+	size = len * MAX_CONVERSION_GROWTH + 1;
+	out = palloc(size);
+	if (pg_do_encoding_conversion_buf(proc, encoding, PG_UTF8, (unsigned char *) text, len,
+									  (unsigned char *) out, size, true) < len)
+		return ascii_of(text);
+	return out;
 }
 
 char *
@@ -232,17 +266,9 @@ static void
 set_word(OutcomeRow *row, const char *name, const char *utf8)
 {
 	char	   *text = inqud_from_utf8(utf8);
-	char	   *c;
 
 	if (text == NULL && utf8 != NULL)
-	{
-		text = pstrdup(utf8);
-		for (c = text; *c; c++)
-		{
-			if (IS_HIGHBIT_SET(*c))
-				*c = '?';
-		}
-	}
+		text = ascii_of(utf8);
 	if (text)
 		set(row, name, CStringGetTextDatum(text));
 }

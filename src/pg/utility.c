@@ -204,8 +204,11 @@ changes_rights(Node *stmt)
 		case T_CreateForeignServerStmt:
 		case T_CreateUserMappingStmt:
 		case T_AlterUserMappingStmt:
+		case T_DropUserMappingStmt:
 		case T_GrantRoleStmt:
 			return true;
+		case T_AlterOwnerStmt:
+			return ((AlterOwnerStmt *) stmt)->objectType == OBJECT_FOREIGN_SERVER;
 		case T_GrantStmt:
 			return ((GrantStmt *) stmt)->objtype == OBJECT_FOREIGN_SERVER;
 		default:
@@ -238,7 +241,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 
 		run(pstmt, query, read_only_tree, context, params, env, dest, qc);
 		if (commit_prepared)
-			inqud_database_wake(MyDatabaseId);
+			inqud_database_changed(MyDatabaseId);
 		if (changes)
 			inqud_changed_at_commit();
 		return;

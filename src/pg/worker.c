@@ -144,6 +144,11 @@ leave_in_time(void)
 		leave_by = TimestampTzPlusMilliseconds(now, GRACE_MS);
 		inqud_release_ready();
 	}
+	if (now >= leave_by && worker.n_in_flight > 0)
+	{
+		inqud_give_up_running();
+		inqud_write_back();
+	}
 	if ((worker.n_in_flight == 0 && worker.n_finished == 0) || now >= leave_by)
 		leave(true);
 }

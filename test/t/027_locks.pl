@@ -1,0 +1,279 @@
+#!/usr/bin/perl
+#
+# 027_locks.pl - proves that a session which holds locks on rows of
+# inqud.checkout or inqud.queue for long delays only those rows, at every step
+# of the worker, its start included; and that a batch of completions that fails
+# at any point, the commit included, is redone row by row, so that only the row
+# that cannot be written waits, and is written without another call later.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
+use Digest::SHA qw(hmac_sha1_hex);
+use Inqud::Faults qw(backend wait_worker);
+use Inqud::Shop;
+use PostgreSQL::Test::Utils ();
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+# "Seconds", with room for a slow machine.
+use constant SOON => 10;
+
+my $shop = Inqud::Shop->new(mapping => { webhook_secret => 's' },
+	options => { max_inflight => 50, poll_new => '1day', poll_active => '1day' });
+my $emu = $shop->emu;
+my ($others, $longest) = (0, 0);
+
+$shop->sql("CREATE TABLE told (order_id text, status text);
+	CREATE FUNCTION tell(c inqud.checkout) RETURNS void LANGUAGE sql AS \$\$ INSERT INTO public.told VALUES (c.order_id, c.status) \$\$");
+
+sub enqueue
+{
+	my (@orders) = @_;
+
+	$shop->sql('SELECT ' . join ', ', map { "(inqud_enqueue_checkout('shop', '$_', 'x', 'https://shop.example/')).id" } @orders);
+	return;
+}
+
+# Tests that other orders and reads come through within seconds.
+sub others_pass
+{
+	my ($name) = @_;
+	my $n = ++$others;
+	my $started = time;
+
+	enqueue(map { "other-$n-$_" } 1 .. 20);
+	my $ok = $shop->wait_until("SELECT count(*) = 20 FROM inqud.checkout WHERE order_id LIKE 'other-$n-%' AND state = 'open'");
+	$emu->control('settle', { clientOrderId => "other-$n-1" }) if $ok;
+	$shop->sql("SELECT inqud_refresh(id) FROM inqud.checkout WHERE order_id = 'other-$n-1'") if $ok;
+	$ok &&= $shop->wait_until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = 'other-$n-1'");
+	my $took = time - $started;
+	$longest = $took if $took > $longest;
+	ok($ok && $took < SOON, "$name: others are not delayed") or diag(sprintf '%.1f s', $took);
+	return $ok;
+}
+
+# Holds the rows that a query locks, while `code` runs.
+sub while_locked
+{
+	my ($query, $code) = @_;
+	my $session = $shop->session;
+
+	$session->query_safe('BEGIN');
+	die "nothing was locked: $query\n" unless length $session->query_safe("$query FOR UPDATE");
+	$code->();
+	$session->query_safe('ROLLBACK');
+	$session->close;
+	return;
+}
+
+# Queues an order whose answer waits until it is let go.
+sub hanging
+{
+	my ($order) = @_;
+
+	$emu->fault({ match => { method => 'POST', clientOrderId => $order }, action => 'hang', phase => 'before', times => 1 });
+	enqueue($order);
+	$shop->wait_requests(method => 'POST', body => "\"$order\"");
+	return;
+}
+
+sub let_go
+{
+	my ($order) = @_;
+
+	$emu->control('release');
+	$emu->wait_log(method => 'POST', body => "\"$order\"", status => 200, done => 1);
+	return;
+}
+
+# ---------------------------------------------------------------------
+# Locks
+# ---------------------------------------------------------------------
+
+# Before it is claimed.
+foreach my $table ('queue', 'checkout')
+{
+	my $order = "unclaimed-$table";
+	my $column = $table eq 'queue' ? 'checkout' : 'id';
+
+	$shop->sql('SELECT inqud_worker_stop()');
+	enqueue($order);
+	while_locked("SELECT 1 FROM inqud.$table WHERE $column = (SELECT id FROM inqud.checkout WHERE order_id = '$order')", sub {
+		$shop->sql('SELECT inqud_worker_start()');
+		others_pass("a queued order whose row of inqud.$table is locked");
+		is($shop->checkout($order)->{state}, 'queued', 'it waits itself');
+	});
+	$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '$order'", 'and comes through when it is not locked any more');
+	is($shop->posts->{$order}, 1, 'by one call');
+}
+
+# Between claim and completion.
+foreach my $table ('queue', 'checkout')
+{
+	my $order = "sent-$table";
+	my $column = $table eq 'queue' ? 'checkout' : 'id';
+
+	hanging($order);
+	while_locked("SELECT 1 FROM inqud.$table WHERE $column = (SELECT id FROM inqud.checkout WHERE order_id = '$order')", sub {
+		let_go($order);
+		others_pass("an answer whose row of inqud.$table is locked");
+		is($shop->checkout($order)->{state}, 'queued', 'it waits itself');
+	});
+	$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '$order'", 'and is recorded when it is not locked any more');
+	is($shop->posts->{$order}, 1, 'by one call');
+}
+
+# A worker that starts frees the leases of its predecessor, but not by waiting.
+foreach my $table ('queue', 'checkout')
+{
+	my $order = "leased-$table";
+	my $column = $table eq 'queue' ? 'checkout' : 'id';
+
+	hanging($order);
+	while_locked("SELECT 1 FROM inqud.$table WHERE $column = (SELECT id FROM inqud.checkout WHERE order_id = '$order')", sub {
+		my $worker = wait_worker($shop);
+		$shop->sql("SELECT pg_terminate_backend($worker)");
+		$emu->control('release');
+		others_pass("a worker that starts beside a lease whose row of inqud.$table is locked");
+	});
+	$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '$order'", 'which is sent when it is not locked any more');
+}
+
+# Rows that are read.
+enqueue('read-queue', 'read-checkout', 'webhook-queue', 'webhook-checkout');
+$shop->wait_until("SELECT count(*) = 4 FROM inqud.checkout WHERE order_id ~ '^(read|webhook)-' AND state = 'open'");
+foreach my $how ('read', 'webhook')
+{
+	foreach my $table ('queue', 'checkout')
+	{
+		my $order = "$how-$table";
+		my $row = $shop->checkout($order);
+		my $column = $table eq 'queue' ? 'checkout' : 'id';
+
+		$emu->control('settle', { clientOrderId => $order });
+		$shop->sql("SELECT inqud_refresh($row->{id})") if $how eq 'read' && $table eq 'queue';
+		while_locked("SELECT 1 FROM inqud.$table WHERE $column = $row->{id}", sub {
+			if ($how eq 'webhook')
+			{
+				my $body = qq({"id":"$row->{checkout_id}","status":"SUCCESS"});
+				$shop->sql("SET lock_timeout = '2s'; SELECT inqud_receive_webhook('shop', '$body'::bytea, '" . hmac_sha1_hex($body, 's') . "')");
+				pass('a webhook is taken although the row is locked');
+			}
+			else
+			{
+				# as a webhook or the clock would
+				$shop->sql("INSERT INTO inqud.inbox (home, project, checkout) SELECT home, project, checkout FROM inqud.queue WHERE checkout = $row->{id}");
+			}
+			others_pass("a read ($how) whose row of inqud.$table is locked");
+		});
+		$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = '$order'", 'and its payment is seen when it is not locked any more');
+	}
+}
+
+# Calls of on_status.
+$shop->set_options('shop', on_status => 'public.tell');
+$shop->sql('CREATE TABLE gate (n int); INSERT INTO gate VALUES (1)');
+enqueue('hook');
+$shop->wait_until("SELECT count(*) = 1 FROM told WHERE order_id = 'hook'");
+{
+	# A function that fails keeps its row in the queue.
+	$shop->sql("CREATE OR REPLACE FUNCTION tell(c inqud.checkout) RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN
+		IF c.order_id LIKE 'hook%' THEN RAISE EXCEPTION 'not now'; END IF; INSERT INTO public.told VALUES (c.order_id, c.status); END \$\$");
+	enqueue('hook-2');
+	$shop->wait_until("SELECT count(*) = 1 FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout WHERE q.hook AND c.order_id = 'hook-2' AND q.attempts > 0");
+	my $row = $shop->checkout('hook-2');
+	$emu->control('settle', { clientOrderId => 'hook-2' });
+	while_locked("SELECT 1 FROM inqud.queue WHERE checkout = $row->{id} AND hook", sub {
+		# the new status wants to be told through the locked row
+		$shop->sql("SELECT inqud_refresh($row->{id})");
+		others_pass('a status whose row for on_status is locked');
+	});
+	$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE id = $row->{id}", 'and is recorded');
+
+	# The row is locked while the function runs.
+	$shop->sql("CREATE OR REPLACE FUNCTION tell(c inqud.checkout) RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN
+		IF c.order_id = 'hook-3' THEN PERFORM pg_sleep(2); END IF; INSERT INTO public.told VALUES (c.order_id, c.status); END \$\$");
+	enqueue('hook-3');
+	$shop->wait_until("SELECT count(*) = 1 FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout WHERE q.hook AND c.order_id = 'hook-3' AND q.attempts > 0");
+	while_locked("SELECT 1 FROM inqud.queue WHERE checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'hook-3') AND hook", sub {
+		others_pass('a call of on_status whose row is locked while it runs');
+	});
+	$shop->until("SELECT count(*) >= 1 FROM told WHERE order_id = 'hook-3'", 'it is told');
+	$shop->until("SELECT count(*) >= 1 FROM told WHERE order_id = 'hook-2' AND status = 'SUCCESS'", 'so is the one before');
+	$shop->until('SELECT count(*) = 0 FROM inqud.queue WHERE hook', 'and nothing is left to be told');
+}
+
+# A checkout whose last read is done leaves the queue.
+{
+	enqueue('settled');
+	$shop->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'settled'");
+	$emu->control('expire', { clientOrderId => 'settled' });
+	my $row = $shop->checkout('settled');
+	$shop->sql("SELECT inqud_refresh($row->{id})");
+	$shop->wait_until("SELECT phase = 'check' AND kind = 'idle' FROM inqud.queue WHERE checkout = $row->{id} AND NOT hook");
+	$shop->sql('SELECT inqud_worker_stop()');
+	$shop->sql("UPDATE inqud.queue SET tail_from = tail_from - interval '4 hours' WHERE checkout = $row->{id}");
+	while_locked("SELECT 1 FROM inqud.queue WHERE checkout = $row->{id} AND NOT hook", sub {
+		$shop->sql('SELECT inqud_worker_start()');
+		$shop->wait_requests(method => 'GET', path => $row->{checkout_id}, count => 2);
+		others_pass('a checkout whose last read is done and whose row is locked');
+	});
+	$shop->until("SELECT count(*) = 0 FROM inqud.queue WHERE checkout = $row->{id}", 'it leaves the queue in the end');
+}
+
+# Money on a replaced checkout looks at its siblings.
+{
+	enqueue('sibling');
+	$shop->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'sibling'");
+	my $old = $shop->checkout('sibling');
+	$emu->control('expire', { id => $old->{checkout_id} });
+	$shop->sql("SELECT inqud_refresh($old->{id})");
+	$shop->wait_until("SELECT status = 'EXPIRED' FROM inqud.checkout WHERE id = $old->{id}");
+	$shop->sql('SELECT inqud_worker_stop()');
+	enqueue('sibling');
+	$emu->control('correct', { id => $old->{checkout_id}, status => 'SUCCESS' });
+	$shop->sql("SELECT inqud_refresh($old->{id})");
+	while_locked("SELECT 1 FROM inqud.checkout WHERE order_id = 'sibling' AND current", sub {
+		$shop->sql('SELECT inqud_worker_start()');
+		others_pass('a payment whose sibling is locked');
+	});
+	$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE id = $old->{id}", 'the payment is seen');
+}
+
+# ---------------------------------------------------------------------
+# Batches that fail
+# ---------------------------------------------------------------------
+
+$shop->set_options('shop', on_status => undef);
+foreach my $when ('at the statement', 'at the commit')
+{
+	my $name = $when =~ /commit/ ? 'commit' : 'statement';
+	my $how = $name eq 'commit' ? 'CONSTRAINT TRIGGER refuse AFTER UPDATE ON inqud.checkout DEFERRABLE INITIALLY DEFERRED'
+	  : 'TRIGGER refuse BEFORE UPDATE ON inqud.checkout';
+
+	$shop->sql("CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
+		IF new.order_id = 'bad-$name' THEN RAISE EXCEPTION 'refused %', new.order_id; END IF; RETURN new; END \$\$;
+		CREATE $how FOR EACH ROW EXECUTE FUNCTION refuse()");
+	# all answers come at the same time
+	$emu->fault({ match => { method => 'POST' }, action => 'hang', phase => 'before' });
+	enqueue("bad-$name", map { "good-$name-$_" } 1 .. 45);
+	$shop->wait_requests(method => 'POST', body => "-$name", count => 46);
+	$emu->clear_faults;
+	$emu->control('release');
+	$shop->until("SELECT count(*) = 45 FROM inqud.checkout WHERE order_id LIKE 'good-$name-%' AND state = 'open'",
+		"a batch that fails $when is redone row by row");
+	is($shop->checkout("bad-$name")->{state}, 'queued', 'only the row that cannot be written waits');
+	others_pass("a row that cannot be written ($when)");
+	is_deeply([ grep { ($shop->posts->{"good-$name-$_"} // 0) != 1 } 1 .. 45 ], [], 'nothing was sent again');
+	$shop->sql('DROP TRIGGER refuse ON inqud.checkout');
+	$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'bad-$name'", 'it is written when it can be');
+	is($shop->posts->{"bad-$name"}, 1, 'without another call');
+}
+
+is($shop->sql('SELECT count(*) - count(DISTINCT checkout_id) FROM inqud.checkout WHERE checkout_id IS NOT NULL'), '0', 'no id stands twice');
+note(sprintf 'the longest that others took beside a lock: %.1f s', $longest);
+
+done_testing();
