@@ -341,11 +341,9 @@ measure(InqudExchange *exchange, InqudResponse *r)
 static void
 explain(InqudExchange *exchange, CURLcode code)
 {
-	const char *text = exchange->curl_error;
+	const char *text = code == CURLE_OK ? "" : exchange->curl_error;
 
-	if (code == CURLE_OK)
-		text = "";
-	else if (exchange->receiver.no_memory)
+	if (exchange->receiver.no_memory)
 		text = "out of memory";
 	else if (exchange->receiver.too_large)
 		text = "reply is too large";
@@ -353,7 +351,9 @@ explain(InqudExchange *exchange, CURLcode code)
 		text = "the host's name leads to an address that is not public";
 	else if (code == CURLE_ABORTED_BY_CALLBACK)
 		text = "the kept connection was closed without an answer";
-	else if (text[0] == '\0')
+	else if (code == CURLE_OPERATION_TIMEDOUT)
+		text = "timed out";		/* libcurl's words count milliseconds */
+	else if (text[0] == '\0' && code != CURLE_OK)
 		text = curl_easy_strerror(code);
 	inqud_text_clean(exchange->error, sizeof(exchange->error),
 					 text, strlen(text));

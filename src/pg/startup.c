@@ -40,6 +40,13 @@ void
 inqud_leave_absent(void)
 {
 	worker.good_end = true;
+	if (worker.slot)
+	{
+		inqud_shared_lock();
+		worker.slot->wanted = false;
+		worker.slot->failures = 0;
+		inqud_shared_unlock();
+	}
 	proc_exit(0);
 }
 

@@ -69,6 +69,8 @@ set_up(void)
 	worker.home = inqud_this_home();
 	worker.lease = inqud_random_lease();
 	worker.inbox_due = worker.release_due = INQUD_FAR;
+	/* one that failed before may have ended our predecessor: others first */
+	worker.risky_at = GetCurrentTimestamp();
 	worker.look = true;
 	inqud_lanes_init();
 
@@ -112,8 +114,7 @@ leave(bool again)
 	{
 		worker.good_end = true;
 		worker.slot->failures = 0;
-		if (again)
-			worker.slot->wanted = true;
+		worker.slot->wanted = again;
 		worker.slot->wake_at = next == INQUD_FAR ? 0 : next;
 	}
 	inqud_shared_unlock();
