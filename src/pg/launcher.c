@@ -187,6 +187,8 @@ reap(int slot, InqudDatabase *database)
 		return;
 	pfree(handles[slot]);
 	handles[slot] = NULL;
+	/* its place is free for whoever found none */
+	no_slot_until = 0;
 	inqud_shared_lock();
 	if (database->starting)
 	{
@@ -327,13 +329,19 @@ look_around(void)
 		else if (running >= inqud_max_workers)
 			waiting++;
 		else if (no_slot_until > now)
+		{
 			next = Min(next, no_slot_until);
+			waiting++;
+		}
 		else
 		{
 			try_start(slot, database, look.dbid);
 			running++;
 			if (no_slot_until > now)
+			{
 				next = Min(next, no_slot_until);
+				waiting++;
+			}
 			first = (slot + 1) % INQUD_MAX_DATABASES;
 		}
 	}

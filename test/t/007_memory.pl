@@ -16,8 +16,8 @@ use PostgreSQL::Test::Utils ();
 use Test::More;
 
 # Kilobytes that may come and go by chance, however many calls there are; 9 000
-# calls that lose 15 bytes each lose more.
-use constant { SLACK_PROCESS => 128, SLACK_CONTEXTS => 64 };
+# calls that lose 60 bytes each lose more.
+use constant { SLACK_PROCESS => 512, SLACK_CONTEXTS => 64 };
 
 my $shop = Inqud::Shop->new(
 	emulator => { log_limit => 0 },
