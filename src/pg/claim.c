@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * claim.c
- *		Takes what is due from the tables and the schedule, and starts the
- *		calls.
+ *		Takes what is due from the tables and the schedule.
  *
  * Per project, by its free window and its rate: creates first, then reads that
  * somebody asked for, then those of active and of idle checkouts.  What cannot
@@ -28,63 +27,13 @@
 /* A claim that found nothing is not repeated at once: somebody has the rows locked. */
 #define HOLD_US (100 * 1000)
 
-/* Who lacks a right or a mapping is looked at again after this long. */
-#define BLOCKED_MS 20000
-
 /* Rows taken at a time for a project whose server is gone; they only get an error. */
 #define GONE_WINDOW 100
 
 /* ---------------------------------------------------------------------
- * Jobs
+ * Accounts
  * ---------------------------------------------------------------------
  */
-
-void
-inqud_job_free(Job *job)
-{
-	Followed   *followed;
-
-	inqud_transfer_free(job->transfer);
-	inqud_request_free(job->request);
-	inqud_reply_free(job->reply);
-	if (job->project)
-		inqud_project_release(job->project);
-	followed = inqud_followed(job->task->checkout);
-	if (followed)
-		followed->busy = false;
-	inqud_task_free(job->task);
-	pfree(job);
-}
-
-/* Its outcome is to be written. */
-void
-inqud_job_finish(Job *job)
-{
-	dlist_push_tail(&worker.finished, &job->node);
-	worker.n_finished++;
-}
-
-static void
-finish_unsent(Job *job, const char *outcome, const char *message, int64 retry_ms)
-{
-	job->message = MemoryContextStrdup(job->task->context, message);
-	job->result.outcome = outcome;
-	job->result.message = job->message;
-	job->result.retry_in_ms = retry_ms;
-	job->result.retry_for_ms = PG_INT32_MAX;
-	job->result.started = job->result.arrived = GetCurrentTimestamp();
-	inqud_job_finish(job);
-}
-
-static Job *
-make_job(InqudTask *task, Lane *lane)
-{
-	Job		   *job = MemoryContextAllocZero(worker.context, sizeof(Job));
-
-	job->task = task;
-	job->lane = lane;
-	return job;
-}
 
 /* Look the account up, as the owner of the row; false with the reason in *why. */
 static bool
@@ -120,7 +69,7 @@ find_account(Job *job, char **why)
 static void
 add_job(InqudTask *task, Lane *lane, dlist_head *fresh)
 {
-	Job		   *job = make_job(task, lane);
+	Job		   *job = inqud_job_new(task, lane);
 	Followed   *followed = inqud_followed(task->checkout);
 	char	   *why;
 	TimestampTz paused;
@@ -439,9 +388,9 @@ line_up(dlist_head *fresh)
 			job->lane->n_ready++;
 		}
 		else if (strcmp(job->result.outcome, "blocked") == 0)
-			finish_unsent(job, "blocked", job->message, BLOCKED_MS);
+			inqud_finish_unsent(job, "blocked", job->message, BLOCKED_MS);
 		else
-			finish_unsent(job, "held", "", 1 +
+			inqud_finish_unsent(job, "held", "", 1 +
 						  Max(0, (inqud_paused_until(inqud_pause_key(job->project)) -
 								  GetCurrentTimestamp()) / 1000));
 	}
@@ -482,121 +431,4 @@ inqud_claim_round(void)
 	}
 	PG_END_TRY();
 	line_up(&fresh);
-}
-
-/* ---------------------------------------------------------------------
- * Start
- * ---------------------------------------------------------------------
- */
-
-/* Only what the order itself says can be the order's fault. */
-static void
-finish_unbuilt(Job *job, const char *why)
-{
-	bool		its_fault = strncmp(why, "extra", 5) == 0 || strncmp(why, "amount", 6) == 0;
-
-	if (its_fault)
-		finish_unsent(job, job->task->is_create ? "refused" : "blocked", why, BLOCKED_MS);
-	else
-		finish_unsent(job, "held", "", 1000);
-}
-
-static void
-start(Job *job)
-{
-	const char *why = NULL;
-
-	/* built now: the expiry counts from here, and a salt is used once */
-	job->request = inqud_task_request(job->task, job->project, &why);
-	if (job->request == NULL)
-	{
-		finish_unbuilt(job, why ? why : "out of memory");
-		return;
-	}
-	job->result.started = GetCurrentTimestamp();
-	job->transfer = inqud_transfer_start(worker.engine, &job->project->account,
-										 job->request, job);
-	if (job->transfer == NULL)
-	{
-		finish_unsent(job, "held", "", 1000);
-		return;
-	}
-	dlist_push_tail(&job->lane->running, &job->node);
-	job->lane->in_flight++;
-	worker.n_in_flight++;
-}
-
-/*
- * The worker leaves and will not wait for these any longer: what became of them
- * is unknown, and written down as that.
- */
-void
-inqud_give_up_running(void)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &worker.lanes)
-	{
-		Lane	   *lane = dlist_container(Lane, node, iter.cur);
-
-		while (!dlist_is_empty(&lane->running))
-		{
-			Job		   *job = dlist_container(Job, node, dlist_pop_head_node(&lane->running));
-
-			lane->in_flight--;
-			worker.n_in_flight--;
-			inqud_transfer_free(job->transfer);
-			job->transfer = NULL;
-			finish_unsent(job, job->task->is_create ? "unknown" : "held",
-						  "the worker left before the answer came", job->project->retry_min_ms);
-			job->result.retry_for_ms = job->project->retry_for_ms;
-		}
-	}
-}
-
-/* Start what is ready, as far as window and rate allow. */
-void
-inqud_start_ready(void)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &worker.lanes)
-	{
-		Lane	   *lane = dlist_container(Lane, node, iter.cur);
-
-		while (lane->n_ready > 0 && lane->in_flight < lane->window)
-		{
-			Job		   *job;
-			int64		wait = inqud_limiter_take(lane->limiter, lane->rate);
-
-			if (wait > 0)
-			{
-				lane->hold = GetCurrentTimestamp() + wait;
-				break;
-			}
-			job = dlist_container(Job, node, dlist_pop_head_node(&lane->ready));
-			lane->n_ready--;
-			start(job);
-		}
-	}
-}
-
-/* Give back what was claimed and not started: the worker leaves. */
-void
-inqud_release_ready(void)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &worker.lanes)
-	{
-		Lane	   *lane = dlist_container(Lane, node, iter.cur);
-
-		while (lane->n_ready > 0)
-		{
-			Job		   *job = dlist_container(Job, node, dlist_pop_head_node(&lane->ready));
-
-			lane->n_ready--;
-			finish_unsent(job, "held", "", 0);
-		}
-	}
 }

@@ -7,7 +7,8 @@
  *		worker.c	the process: loop, waits, end
  *		startup.c	its start, and its transactions
  *		lane.c		projects, the schedule of reads, who is paused
- *		claim.c		takes what is due and starts the calls
+ *		claim.c		takes what is due
+ *		job.c		starts the calls, gives them back or up
  *		complete.c	what the calls brought, back into the tables
  *		hook.c		on_status functions
  *
@@ -153,12 +154,19 @@ extern void inqud_unpause_all(void);
 /* claim.c */
 extern void inqud_look(void);
 extern void inqud_claim_round(void);
+extern void inqud_learn_options(Lane *lane);
+
+/* Who lacks a right or a mapping is looked at again after this long. */
+#define BLOCKED_MS 20000
+
+/* job.c */
+extern Job *inqud_job_new(InqudTask *task, Lane *lane);
+extern void inqud_job_free(Job *job);
+extern void inqud_job_finish(Job *job);
+extern void inqud_finish_unsent(Job *job, const char *outcome, const char *message, int64 retry_ms);
 extern void inqud_start_ready(void);
 extern void inqud_release_ready(void);
 extern void inqud_give_up_running(void);
-extern void inqud_learn_options(Lane *lane);
-extern void inqud_job_free(Job *job);
-extern void inqud_job_finish(Job *job);
 
 /* complete.c */
 extern void inqud_collect(void);
