@@ -287,6 +287,22 @@ next_retry(void)
 	return next;
 }
 
+/*
+ * Has anything been asked of us that the turn has not seen?  Waits inside of it
+ * (for a lock, for synchronous replication, in an on_status function) may have
+ * used up the latch that told.
+ */
+static bool
+news_came(void)
+{
+	if (worker.leaving)
+		return false;
+	return pg_atomic_read_u32(&worker.slot->work) != work_seen ||
+		(worker.begun && inqud_enabled &&
+		 pg_atomic_read_u32(&worker.slot->changes) != changes_seen) ||
+		asked_to_leave();
+}
+
 /* Milliseconds until the loop has something to do by itself; -1 = never. */
 static long
 time_to_wait(void)
@@ -298,7 +314,7 @@ time_to_wait(void)
 	long		ms;
 
 	leave_if_quiet(now, inqud_enabled ? due : INQUD_FAR);
-	if (worker.look && inqud_enabled && !worker.leaving)
+	if ((worker.look && inqud_enabled && !worker.leaving) || news_came())
 		return 0;
 	next = Min(next, due);
 	if (worker.leaving)
@@ -317,6 +333,8 @@ wait_for_something(void)
 	WaitEvent	occurred[3];
 
 	show_state();
+	CHECK_FOR_INTERRUPTS();
+	reload_if_asked();
 	(void) WaitEventSetWait(events, time_to_wait(), occurred, lengthof(occurred),
 							inqud_wait_event());
 	ResetLatch(MyLatch);

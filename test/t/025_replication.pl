@@ -24,7 +24,8 @@ use constant SOON => 15;
 
 my $shop = Inqud::Shop->new(name => 'primary',
 	conf => [ 'wal_level = replica', 'max_wal_senders = 5', 'hot_standby = on', 'wal_keep_size = 128MB' ],
-	options => { max_inflight => 10, poll_new => '1h', poll_active => '1h' });
+	# no read comes due by chance, so that nothing but what is tested wakes the worker
+	options => { max_inflight => 10, poll_new => '30day', poll_active => '30day' });
 my $emu = $shop->emu;
 
 $shop->create_orders(on_status => 0);
