@@ -171,7 +171,6 @@ start_worker(int slot, Oid dbid, Oid roleid)
 		note_no_slot();
 		return false;
 	}
-	no_slot_logged = false;
 	return true;
 }
 
@@ -262,7 +261,8 @@ ask_to_leave(InqudDatabase *database)
 		SetLatch(latch);
 }
 
-static void
+/* False when it has to wait for a free place. */
+static bool
 try_start(int slot, InqudDatabase *database, Oid dbid)
 {
 	Oid			roleid;
@@ -270,7 +270,7 @@ try_start(int slot, InqudDatabase *database, Oid dbid)
 	if (!can_connect(dbid, &roleid))
 	{
 		forget_database(database);
-		return;
+		return true;
 	}
 	inqud_shared_lock();
 	database->starting = true;
@@ -283,7 +283,9 @@ try_start(int slot, InqudDatabase *database, Oid dbid)
 		strlcpy(database->error, "no background worker slot is free; increase max_worker_processes",
 				sizeof(database->error));
 		inqud_shared_unlock();
+		return false;
 	}
+	return true;
 }
 
 /*
@@ -335,16 +337,21 @@ look_around(void)
 		}
 		else
 		{
-			try_start(slot, database, look.dbid);
-			running++;
-			if (no_slot_until > now)
+			if (try_start(slot, database, look.dbid))
+			{
+				running++;
+				first = (slot + 1) % INQUD_MAX_DATABASES;
+			}
+			else
 			{
 				next = Min(next, no_slot_until);
 				waiting++;
 			}
-			first = (slot + 1) % INQUD_MAX_DATABASES;
 		}
 	}
+	/* the next shortage is another one, and said again */
+	if (waiting == 0)
+		no_slot_logged = false;
 	if (waiting > 0 && oldest >= 0)
 	{
 		int64		turn_ends = TimestampTzPlusMilliseconds(oldest_since, TURN_MS);

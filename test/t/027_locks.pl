@@ -221,6 +221,9 @@ $shop->wait_until("SELECT count(*) = 1 FROM told WHERE order_id = 'hook'");
 		$shop->wait_requests(method => 'GET', path => $row->{checkout_id}, count => 2);
 		others_pass('a checkout whose last read is done and whose row is locked');
 	});
+	# at once, or at the worker's next start
+	$shop->sql('SELECT inqud_worker_stop()');
+	$shop->sql('SELECT inqud_worker_start()');
 	$shop->until("SELECT count(*) = 0 FROM inqud.queue WHERE checkout = $row->{id}", 'it leaves the queue in the end');
 }
 
