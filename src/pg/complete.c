@@ -78,7 +78,8 @@ delay_after(Job *job, InqudOutcome outcome, const InqudResponse *response)
 							   project->retry_min_ms, project->retry_max_ms);
 		case INQUD_THROTTLED:
 			job->lane->throttled = Min(job->lane->throttled + 1, 30);
-			ms = response->retry_after_ms >= 0 ? response->retry_after_ms :
+			ms = response->retry_after_ms >= 0 ?
+				Min(response->retry_after_ms, INQUD_MAX_RETRY_AFTER) :
 				inqud_backoff_ms(job->lane->throttled, project->retry_min_ms,
 								 project->retry_max_ms, any_number());
 			inqud_limiter_pause(project->limiter, ms);

@@ -159,6 +159,9 @@ extern void inqud_call(const InqudProject *project, const InqudTask *task,
 					   const InqudRequest *request, InqudResult *result,
 					   MemoryContext context);
 
+/* The longest pause that a server's Retry-After may impose, in ms. */
+#define INQUD_MAX_RETRY_AFTER (60 * 60 * 1000)
+
 /* Free with the memory context. */
 extern void inqud_request_free_with(InqudRequest *request, MemoryContext context);
 

@@ -161,7 +161,7 @@ judge(const InqudProject *project, const InqudTask *task,
 	if (outcome == INQUD_THROTTLED)
 	{
 		result->retry_in_ms = response->retry_after_ms >= 0 ?
-			response->retry_after_ms : project->retry_min_ms;
+			Min(response->retry_after_ms, INQUD_MAX_RETRY_AFTER) : project->retry_min_ms;
 		inqud_limiter_pause(project->limiter, result->retry_in_ms);
 	}
 }

@@ -20,8 +20,9 @@ use Time::HiRes qw(time usleep);
 # "A few seconds", with room for a slow machine.
 use constant SOON => 15;
 
+# The WAL writer must not make durable by chance what nobody asked to be.
 my $shop = Inqud::Shop->new(
-	conf => [ 'restart_after_crash = on', 'wal_writer_delay = 10s', 'max_connections = 30' ],
+	conf => [ 'restart_after_crash = on', 'wal_writer_delay = 10s', 'wal_writer_flush_after = 1GB', 'max_connections = 30' ],
 	options => { max_inflight => 20, poll_new => '1h', poll_active => '1h', timeout => '20s' });
 my $emu = $shop->emu;
 my ($survived, $slowest, $next_order) = (0, 0, 1);

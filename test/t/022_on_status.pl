@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 # The timeout of a call is five seconds; the rest is for a slow machine.
-use constant HELD_UP => 12;
+use constant HELD_UP => 15;
 
 my $shop = Inqud::Shop->new(conf => ['restart_after_crash = on'], options => { poll_new => '1h', poll_active => '1h' });
 my $emu = $shop->emu;
@@ -181,6 +181,8 @@ foreach my $case (@cases)
 	}
 	is($shop->sql("SELECT count(*) FROM told WHERE project = '$name'"), '0', "$name: it has left nothing behind");
 	is($shop->sql("SELECT state FROM inqud.checkout WHERE order_id = 'of-$name'"), 'open', "$name: the status itself is recorded");
+	# those that take their whole timeout are mended at once; many of them at a time come below
+	$shop->sql("UPDATE mood SET bad = false WHERE project = '$name'") if defined $says && 'statement timeout' =~ $says;
 }
 is($shop->sql("SELECT count(*) FROM inqud.checkout WHERE order_id = 'from-within'"), '0', 'no synchronous call was made in the worker');
 is($shop->sql("SELECT to_regclass('public.diary') IS NOT NULL"), 't', 'what failed has dropped nothing');

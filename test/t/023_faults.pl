@@ -185,6 +185,18 @@ foreach my $case ([ none => {} , 0 ], [ seconds => { retry_after => 2 }, 1.9 ], 
 		UNION ALL SELECT 0 LIMIT 1"), '0', "429 ($name): no attempt is counted");
 }
 
+# One absurd header must not stop a project's payments for a day.
+$faults++;
+$shop->project('absurd', options => { project_id => 'CAP-absurd', rate_limit => 5 });
+$emu->control('project', { id => 'CAP-absurd', name => 'absurd', account => 'first' });
+$emu->fault({ match => { project => 'CAP-absurd' }, action => 'status', status => 429, retry_after => '99999999999999999999', times => 1 });
+$shop->sql($shop->enqueue_sql('throttled-absurd', undef, 'absurd'));
+$shop->wait_until("SELECT error IS NOT NULL FROM inqud.checkout WHERE order_id = 'throttled-absurd'");
+my $error = $shop->error($shop->create_sql('too-soon', undef, 'absurd'));
+is($error->{state}, 'IQ003', '429 (absurd): a session is told that the project pauses');
+cmp_ok(($error->{hint} // '') =~ /Try again in (\d+) ms/ ? $1 : 0, '<=', 3_600_000, '429 (absurd): for an hour at most');
+$shop->sql("DELETE FROM inqud.queue WHERE project = 'absurd'");
+
 # ---------------------------------------------------------------------
 # A server that would allow, return or reject a repeated order
 # ---------------------------------------------------------------------
