@@ -52,7 +52,7 @@
 #define HOOK_HANG_MS 1000
 
 /* A function that hangs again and again is left alone, longer each time, up to ... */
-#define HOOK_HOLD_MAX_MS 60000
+#define HOOK_HOLD_MAX_MS 30000
 
 /* Calls that failed before wait for a quiet moment, but not longer than this. */
 #define RISKY_AFTER_MS 10000

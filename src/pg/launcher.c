@@ -309,10 +309,11 @@ look_around(void)
 
 		reap(i, inqud_database_at(i));
 		look = look_at(inqud_database_at(i), now);
-		if (!look.busy)
+		/* one that has given its slot back still has to end */
+		if (!look.busy && handles[i] == NULL)
 			continue;
 		running++;
-		if (oldest < 0 || look.since < oldest_since)
+		if (look.busy && (oldest < 0 || look.since < oldest_since))
 		{
 			oldest = i;
 			oldest_since = look.since;
@@ -324,7 +325,7 @@ look_around(void)
 		InqudDatabase *database = inqud_database_at(slot);
 		Look		look = look_at(database, now);
 
-		if (look.dbid == InvalidOid || look.ready_at == NEVER)
+		if (look.dbid == InvalidOid || look.ready_at == NEVER || handles[slot] != NULL)
 			continue;
 		if (look.ready_at > now)
 			next = Min(next, look.ready_at);
