@@ -56,6 +56,7 @@ list_missing()
 	need libipc-run-perl perl -MIPC::Run -e 1
 	need python3 command -v python3
 	need openssl command -v openssl
+	need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 	if wanted browser; then
 		need chromium command -v chromium
 	fi
