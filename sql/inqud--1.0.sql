@@ -584,7 +584,8 @@ COMMENT ON FUNCTION inqud._drop_paid(bigint, bigint) IS 'gives up a queued check
  * Claim up to n creates.  The lease is the worker's (or session's) random
  * number; it has no end of its own: a worker that starts releases what its
  * predecessor held (_begin), and while a worker lives, what it holds is in its
- * memory.  "since" spares the scan the dead entries of what was done already.
+ * memory.  "since" can spare the scan the dead entries of what was done already;
+ * the worker does not give it yet.
  */
 CREATE FUNCTION inqud._claim(home bigint, project text, n integer, lease bigint,
 		since timestamptz DEFAULT '-infinity') RETURNS SETOF inqud._task
