@@ -45,9 +45,11 @@ has_server()
 	[ -x "$PG_HOME/$1/bin/postgres" ]
 }
 
+# Debian's server package brings the makefiles of PGXS, but not the headers.
 has_server_dev()
 {
-	[ -e "$PG_HOME/$1/lib/pgxs/src/makefiles/pgxs.mk" ]
+	[ -e "$PG_HOME/$1/lib/pgxs/src/makefiles/pgxs.mk" ] &&
+		[ -e "/usr/include/postgresql/$1/server/postgres.h" ]
 }
 
 # Sets PG_RELEASE to what the user asked for (PG), or the newest one that can
