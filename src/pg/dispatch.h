@@ -110,6 +110,7 @@ typedef struct Worker
 	bool		begun;			/* the predecessor's leases are free, and what is followed is known */
 	bool		leaving;
 	bool		good_end;		/* the launcher need not count this end as a failure */
+	bool		absent;			/* the extension is not here */
 	List	   *settled;		/* ids (int64 *) whose last read is done */
 	MemoryContext context;
 	MemoryContext turn;			/* reset every turn */

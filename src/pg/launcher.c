@@ -56,6 +56,9 @@ static BackgroundWorkerHandle *handles[INQUD_MAX_DATABASES];
 static bool no_slot_logged = false;
 static TimestampTz no_slot_until = 0;
 
+/* Databases that have not been looked into since the launcher's start. */
+static List *to_probe = NIL;
+
 void
 inqud_launcher_init(void)
 {
@@ -72,9 +75,9 @@ inqud_launcher_init(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* Have every database looked into. */
+/* Note every database, to be looked into. */
 static void
-probe_all(void)
+list_databases(void)
 {
 	Relation	rel;
 	TableScanDesc scan;
@@ -87,20 +90,37 @@ probe_all(void)
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
-		InqudDatabase *database;
+		MemoryContext old;
 
 		if (!form->datallowconn || form->datistemplate)
 			continue;
-		database = inqud_database(form->oid, true);
-		if (database == NULL)
-			continue;
-		inqud_shared_lock();
-		database->wanted = true;
-		inqud_shared_unlock();
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		to_probe = lappend_oid(to_probe, form->oid);
+		MemoryContextSwitchTo(old);
 	}
 	table_endscan(scan);
 	table_close(rel, AccessShareLock);
 	CommitTransactionCommand();
+}
+
+/*
+ * Have them looked into, as many as there are slots for: a database without the
+ * extension gives its slot back, for the next one.
+ */
+static void
+probe(void)
+{
+	while (to_probe != NIL)
+	{
+		InqudDatabase *database = inqud_database(linitial_oid(to_probe), true);
+
+		if (database == NULL)
+			return;
+		inqud_shared_lock();
+		database->wanted = true;
+		inqud_shared_unlock();
+		to_probe = list_delete_first(to_probe);
+	}
 }
 
 /* May a worker connect to it?  Also gives the worker's role. */
@@ -204,13 +224,7 @@ forget_database(InqudDatabase *database)
 {
 	inqud_shared_lock();
 	if (database->pid == 0 && !database->starting && database->away == 0)
-	{
-		database->dbid = InvalidOid;
-		database->wanted = database->stopped = database->leave = false;
-		database->failures = 0;
-		database->wake_at = database->not_before = 0;
-		database->error[0] = '\0';
-	}
+		inqud_database_free(database);
 	inqud_shared_unlock();
 }
 
@@ -377,13 +391,15 @@ inqud_launcher_main(Datum arg)
 	if (!inqud_shared_ready())
 		proc_exit(0);
 	inqud_launcher_register();
-	probe_all();
+	list_databases();
 
 	for (;;)
 	{
-		int64		next = look_around();
+		int64		next;
 		long		timeout = -1;
 
+		probe();
+		next = look_around();
 		if (next != NEVER)
 			timeout = Max(1, Min((next - GetCurrentTimestamp()) / 1000 + 1, 3600000));
 		pgstat_report_activity(STATE_IDLE, NULL);

@@ -116,37 +116,57 @@ inqud_database_at(int i)
 	return &shared->databases[i];
 }
 
-/*
- * Find or make the slot.  Slots never move and are given back only when the
- * launcher sees that the database is gone, so the pointer stays good.
- */
-InqudDatabase *
-inqud_database(Oid dbid, bool create)
+/* The caller holds the lock. */
+static InqudDatabase *
+find_database(Oid dbid, bool create)
 {
 	InqudDatabase *unused = NULL;
-	InqudDatabase *found = NULL;
 	int			i;
 
-	if (shared == NULL)
-		return NULL;
-
-	inqud_shared_lock();
-	for (i = 0; i < INQUD_MAX_DATABASES && found == NULL; i++)
+	for (i = 0; i < INQUD_MAX_DATABASES; i++)
 	{
 		InqudDatabase *database = &shared->databases[i];
 
 		if (database->dbid == dbid)
-			found = database;
-		else if (database->dbid == InvalidOid && unused == NULL)
+			return database;
+		if (database->dbid == InvalidOid && unused == NULL)
 			unused = database;
 	}
-	if (found == NULL && create && unused != NULL)
-	{
-		found = unused;
-		found->dbid = dbid;
-	}
+	if (!create || unused == NULL)
+		return NULL;
+	unused->dbid = dbid;
+	return unused;
+}
+
+/*
+ * Find or make the slot.  Slots never move, and are given back only when the
+ * database or its extension is gone, so the pointer stays good for as long as
+ * the caller knows that they are there.
+ */
+InqudDatabase *
+inqud_database(Oid dbid, bool create)
+{
+	InqudDatabase *database;
+
+	if (shared == NULL)
+		return NULL;
+	inqud_shared_lock();
+	database = find_database(dbid, create);
 	inqud_shared_unlock();
-	return found;
+	return database;
+}
+
+/* The slot is anybody's again.  The caller holds the lock and knows that nobody uses it. */
+void
+inqud_database_free(InqudDatabase *database)
+{
+	database->dbid = InvalidOid;
+	database->wanted = database->stopped = database->leave = false;
+	database->failures = 0;
+	database->wake_at = database->not_before = database->active_at = 0;
+	database->in_flight = 0;
+	database->followed = 0;
+	database->error[0] = '\0';
 }
 
 static void
@@ -188,6 +208,32 @@ inqud_launcher_wake(void)
 		SetLatch(latch);
 }
 
+/* Found and marked under one lock: between the two the slot could become another's. */
+static void
+wake(Oid dbid, bool changed)
+{
+	InqudDatabase *database;
+	Latch	   *latch = NULL;
+
+	if (shared == NULL)
+		return;
+	inqud_shared_lock();
+	database = find_database(dbid, true);
+	if (database != NULL)
+	{
+		if (changed)
+			pg_atomic_fetch_add_u32(&database->changes, 1);
+		pg_atomic_fetch_add_u32(&database->work, 1);
+		database->wanted = true;
+		latch = database->pid != 0 ? database->latch : NULL;
+	}
+	inqud_shared_unlock();
+	if (latch)
+		SetLatch(latch);
+	else if (database != NULL)
+		inqud_launcher_wake();
+}
+
 /*
  * Called after commits, so it must not fail.  The worker that runs is told
  * itself; if there is none, the launcher is.
@@ -195,32 +241,14 @@ inqud_launcher_wake(void)
 void
 inqud_database_wake(Oid dbid)
 {
-	InqudDatabase *database = inqud_database(dbid, true);
-	Latch	   *latch;
-
-	if (database == NULL)
-		return;
-	pg_atomic_fetch_add_u32(&database->work, 1);
-	inqud_shared_lock();
-	database->wanted = true;
-	latch = database->pid != 0 ? database->latch : NULL;
-	inqud_shared_unlock();
-	if (latch)
-		SetLatch(latch);
-	else
-		inqud_launcher_wake();
+	wake(dbid, false);
 }
 
 /* Called after commits. */
 void
 inqud_database_changed(Oid dbid)
 {
-	InqudDatabase *database = inqud_database(dbid, true);
-
-	if (database == NULL)
-		return;
-	pg_atomic_fetch_add_u32(&database->changes, 1);
-	inqud_database_wake(dbid);
+	wake(dbid, true);
 }
 
 void

@@ -53,6 +53,9 @@ extern InqudDatabase *inqud_database(Oid dbid, bool create);
 
 extern InqudDatabase *inqud_database_at(int i);
 
+/* Give a slot back, under the lock, when neither worker nor statement uses it. */
+extern void inqud_database_free(InqudDatabase *database);
+
 extern void inqud_shared_lock(void);
 extern void inqud_shared_unlock(void);
 

@@ -46,6 +46,7 @@ inqud_leave_absent(void)
 		worker.slot->wanted = false;
 		worker.slot->failures = 0;
 		inqud_shared_unlock();
+		worker.absent = true;
 	}
 	proc_exit(0);
 }
@@ -138,6 +139,9 @@ give_back(int code, Datum arg)
 		slot->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													   500 << slot->failures);
 	}
+	/* unless something has been queued since we saw that the extension is not here */
+	if (worker.absent && !slot->wanted && !slot->stopped && slot->away == 0)
+		inqud_database_free(slot);
 	inqud_shared_unlock();
 	inqud_launcher_wake();
 }

@@ -64,6 +64,8 @@ foreach (1 .. DATABASES)
 	$recorded++ if $database->wait_until("SELECT count(*) = 5 FROM inqud.checkout WHERE state = 'open'");
 }
 is($recorded, DATABASES, 'and recorded');
+$model->until("SELECT count(*) = 0 FROM inqud.worker WHERE database LIKE 'without%'",
+	'databases without the extension hold no place in shared memory');
 
 # A database whose calls hang keeps its worker, and the others go on.
 $emu->fault({ match => { method => 'POST', body => '"hang' }, action => 'hang', phase => 'before' });
