@@ -11,12 +11,14 @@ import hmac
 import http.client
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ from testing import Emulator, SqlError, Tap, sql
 
 SECRET = "test-webhook-secret"
 BODY = '{"id":"CCO-11111111-2222-4333-8444-555555555555","clientOrderId":"order-1001","status":"SUCCESS"}'.encode()
+JSON_OF = '{"id":"%s","status":"NEW"}'
 ROLE = "inqud_receiver"
 RECEIVER = [sys.executable, "-B", HERE + "/receiver.py", "--project", "shop", "--port", "0", "--until-eof"]
 
@@ -132,7 +135,9 @@ def test_receiver(t):
                    [404, 200], "receiver: one route, whatever the query")
         oddities(t, url)
         pids(t, url)
+        pace(t, url)
         stuck(t, url)
+    print(f"# memory of the receiver, at most: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024} MB", flush=True)
     with running([*RECEIVER, "--max-body", "10", "--path", "/other"]) as url:
         t.tap.ok(url.endswith("/other"), "receiver: the path can be chosen")
         t.tap.same([post(url, b"0123456789", X_Payload_Digest=digest(b"0123456789")), post(url, b"0123456789a", X_Payload_Digest="0" * 40)],
@@ -141,6 +146,31 @@ def test_receiver(t):
         t.tap.same(post(url, BODY, X_Payload_Digest=digest(BODY)), 500, "receiver: without a database 500")
     with running([*RECEIVER, "--project", "nosuch"]) as url:
         t.tap.same(post(url, BODY, X_Payload_Digest=digest(BODY)), 500, "receiver: with a project that does not exist 500")
+
+
+def pace(t, url, clients=8, each=250):
+    """How quick it is, in figures; and that none is lost at that pace."""
+    body = (JSON_OF % t.ident).encode()
+    good = {"X_Payload_Digest": digest(body)}
+    took, answers = [], []
+
+    def send():
+        for _ in range(each):
+            began = time.monotonic()
+            answers.append(post(url, body, **good))
+            took.append(time.monotonic() - began)
+
+    before, began = events(), time.monotonic()
+    crowd = [threading.Thread(target=send) for _ in range(clients)]
+    for one in crowd:
+        one.start()
+    for one in crowd:
+        one.join()
+    seconds = time.monotonic() - began
+    t.tap.same((answers.count(200), events() - before), (clients * each,) * 2, f"receiver: {clients * each} in a row are all taken")
+    took.sort()
+    print(f"# {clients * each} webhooks by {clients} clients: {clients * each / seconds:.0f} a second; "
+          f"median {1000 * took[len(took) // 2]:.1f} ms, 99 % within {1000 * took[len(took) * 99 // 100]:.1f} ms", flush=True)
 
 
 def oddities(t, url):
@@ -244,7 +274,6 @@ def through(t, path):
 
 
 def wait_for(condition, patience=20):
-    import time
     end = time.monotonic() + patience
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
