@@ -1201,36 +1201,32 @@ CREATE FUNCTION inqud._apply_opened(outcomes inqud._outcome[]) RETURNS TABLE (pl
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	WITH o AS MATERIALIZED (
-		SELECT * FROM unnest(outcomes) WITH ORDINALITY AS u (checkout, kind, lease, poke, started, arrived,
+	WITH c AS MATERIALIZED (
+		SELECT u.*, k.project, coalesce(u.expires_at, k.expires_at, u.sent_expires_at) AS ends_at,
+			coalesce(u.created_at, k.created_at) AS began_at
+		FROM unnest(outcomes) WITH ORDINALITY AS u (checkout, kind, lease, poke, started, arrived,
 			outcome, http_status, message, retry_in, retry_for, read_in, sent_expires_at, id, status,
 			project_id, order_id, reason, name, type, return_url, acquiring_url, fixed_amount, fixed_currency,
 			created_at, updated_at, expires_at, has_request, request_id, payment_id, pay_amount, pay_currency,
 			pay_blockchain, paid_amount, overpaid, tx_hash, merchant_fee, processing_amount, lost, reply, place)
+			JOIN inqud.checkout k ON k.id = u.checkout
 		WHERE u.kind = 'create' AND u.outcome = 'ok' AND u.status = 'NEW' AND u.lost IS NULL
 			AND u.request_id IS NULL
-	), c AS MATERIALIZED (
-		SELECT k.id, k.project, k.project_id, k.order_id, k.type, k.amount, k.currency, k.expires_at, k.created_at
-		FROM o JOIN inqud.checkout k ON k.id = o.checkout
-		WHERE k.state = 'queued' AND k.checkout_id IS NULL AND k.canceled_at IS NULL
+			AND k.state = 'queued' AND k.checkout_id IS NULL AND k.canceled_at IS NULL
+			AND coalesce(u.order_id = k.order_id, true) AND coalesce(u.project_id = k.project_id, true)
+			AND coalesce(u.type = k.type, true)
+			AND (u.fixed_amount IS NULL OR coalesce(u.fixed_amount = k.amount, false))
+			AND (u.fixed_currency IS NULL OR coalesce(upper(u.fixed_currency) = upper(k.currency), false))
 		FOR NO KEY UPDATE OF k SKIP LOCKED
 	), q AS MATERIALIZED (
-		SELECT k.checkout FROM o JOIN inqud.queue k ON k.checkout = o.checkout AND NOT k.hook
-		WHERE k.kind = 'create' AND k.lease = o.lease
-		FOR NO KEY UPDATE OF k SKIP LOCKED
-	), fit AS MATERIALIZED (
-		SELECT o.*, c.project, clock_timestamp() AS now,
-			coalesce(o.expires_at, c.expires_at, o.sent_expires_at) AS ends_at,
-			coalesce(o.created_at, c.created_at) AS began_at,
-			count(*) OVER (PARTITION BY c.project, o.id) AS times
-		FROM o JOIN c ON c.id = o.checkout JOIN q ON q.checkout = o.checkout
-		WHERE coalesce(o.order_id = c.order_id, true) AND coalesce(o.project_id = c.project_id, true)
-			AND coalesce(o.type = c.type, true)
-			AND (o.fixed_amount IS NULL OR coalesce(o.fixed_amount = c.amount, false))
-			AND (o.fixed_currency IS NULL OR coalesce(upper(o.fixed_currency) = upper(c.currency), false))
-			AND NOT EXISTS (SELECT FROM inqud.checkout h WHERE h.project = c.project AND h.checkout_id = o.id)
+		SELECT c.*, clock_timestamp() AS now, count(*) OVER (PARTITION BY c.project, c.id) AS times
+		FROM (SELECT c.* FROM c JOIN inqud.queue k ON k.checkout = c.checkout AND NOT k.hook
+			WHERE k.kind = 'create' AND k.lease = c.lease
+			FOR NO KEY UPDATE OF k SKIP LOCKED) c
 	), good AS MATERIALIZED (
-		SELECT * FROM fit WHERE times = 1
+		-- the subselect has both columns of the index to go by, whatever the plan
+		SELECT * FROM q WHERE q.times = 1 AND (SELECT h.id FROM inqud.checkout h
+			WHERE h.project = q.project AND h.checkout_id = q.id) IS NULL
 	), written AS (
 		UPDATE inqud.checkout k SET state = 'open', status = g.status, reason = g.reason, checkout_id = g.id,
 				acquiring_url = g.acquiring_url, expires_at = g.ends_at, opened_at = g.created_at,
@@ -1250,17 +1246,18 @@ BEGIN
 	), hooked AS (
 		INSERT INTO inqud.queue AS k (checkout, hook, home, project, kind, due_at)
 			SELECT g.checkout, true, inqud._home(), g.project, 'hook', g.now FROM good g
-			WHERE g.project IN (SELECT s.srvname::text FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) v
-								WHERE v.option_name = 'on_status')
+			WHERE g.project = ANY (ARRAY(
+				SELECT s.srvname::text FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) v
+				WHERE v.option_name = 'on_status'))
 			ON CONFLICT (checkout, hook) DO UPDATE
 				SET poke = k.poke + 1, due_at = least(k.due_at, excluded.due_at), home = excluded.home
-	), told AS MATERIALIZED (
-		SELECT g.checkout, pg_notify('inqud', json_build_object('id', g.checkout, 'project', left(g.project, 200),
-				'state', 'open', 'status', left(g.status, 200))::text) FROM good g
 	)
 	SELECT g.place, ROW(g.checkout, 'done', g.project, 'idle', 'new',
 			coalesce(g.ends_at, g.began_at + interval '1 hour'))::inqud._followup
-	FROM good g JOIN told t ON t.checkout = g.checkout;
+	FROM good g, LATERAL (
+		-- OFFSET keeps it from being left out as something that nobody reads
+		SELECT pg_notify('inqud', json_build_object('id', g.checkout, 'project', left(g.project, 200),
+			'state', 'open', 'status', left(g.status, 200))::text) OFFSET 0) AS told;
 END
 $$;
 COMMENT ON FUNCTION inqud._apply_opened(inqud._outcome[]) IS 'writes back, together, creates that came into being as asked for';
