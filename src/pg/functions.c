@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pg/worker.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -175,11 +176,16 @@ take_or_wait(int64 id, const InqudProject *project, MemoryContext work)
 	return NULL;
 }
 
-/*
- * Have SQL write an outcome back.  False when it could not be written because
- * another session or the worker has the row locked.
- */
-static bool
+/* What became of an outcome that was written back. */
+typedef enum Applied
+{
+	APPLIED,
+	APPLIED_SAME,				/* it brought nothing new, and nothing was written */
+	APPLIED_LOCKED				/* another session or the worker has the row locked */
+} Applied;
+
+/* Have SQL write an outcome back. */
+static Applied
 apply(const InqudTask *task, const InqudResult *result)
 {
 	static const char *const types[] = {"_outcome"};
@@ -188,14 +194,20 @@ apply(const InqudTask *task, const InqudResult *result)
 	};
 	Datum		value = inqud_outcome_datum(task, result);
 	InqudRole	role;
-	bool		written;
+	char	   *word;
+	Applied		applied = APPLIED;
 
 	inqud_enter(&role);
 	inqud_execute(&statement, &value, NULL);
-	written = strcmp(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), "locked") != 0;
+	word = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (strcmp(word, "locked") == 0)
+		applied = APPLIED_LOCKED;
+	else if (strcmp(word, "same") == 0)
+		applied = APPLIED_SAME;
 	inqud_leave(&role);
-	inqud_wake_at_commit();
-	return written;
+	if (applied != APPLIED_SAME)
+		inqud_wake_at_commit();
+	return applied;
 }
 
 static bool
@@ -239,7 +251,7 @@ create_now(InqudTask *task, const InqudProject *project, MemoryContext work)
 	reply = inqud_reply_checkout(result.reply);
 	inqud_log_if_forgotten(task->project, inqud_from_utf8(task->order.order_id), reply->id);
 	/* it is this session that holds the locks; see inqud._take() */
-	if (!apply(task, &result))
+	if (apply(task, &result) == APPLIED_LOCKED)
 		elog(ERROR, "could not write checkout " INT64_FORMAT " back", task->checkout);
 }
 
@@ -293,20 +305,32 @@ inqud_create_checkout(PG_FUNCTION_ARGS)
  * ---------------------------------------------------------------------
  */
 
+/* A checkout is read by members of its owner only. */
+static void
+check_owner(const InqudTask *task)
+{
+	Oid			owner = get_role_oid(task->owner, true);
+
+	if (!OidIsValid(owner) || !has_privs_of_role(GetUserId(), owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for checkout \"%s\"", task->checkout_id),
+				 errdetail("It belongs to another role.")));
+}
+
 /* The task of reading a checkout; task->checkout stays 0 when it is not recorded. */
 static InqudTask *
-find_recorded(const char *project, const char *checkout_id, MemoryContext work)
+find_recorded(const char *project, const char *checkout_id, InqudVersion *version, MemoryContext work)
 {
-	static const char *const types[] = {"text", "text", "name"};
+	static const char *const types[] = {"text", "text"};
 	static InqudStatement statement = {
-		"SELECT k.id, k.project_id, coalesce(q.poke, 0),"
-		" EXISTS (SELECT FROM pg_roles r WHERE r.rolname = k.owner AND pg_has_role($3, r.oid, 'USAGE'))"
+		"SELECT k.id, k.project_id, coalesce(q.poke, 0), k.owner, " INQUD_VERSION_COLUMNS
 		" FROM inqud.checkout k LEFT JOIN inqud.queue q ON q.checkout = k.id AND NOT q.hook"
-		" WHERE k.project = $1 AND k.checkout_id = $2", 3, types
+		" WHERE k.project = $1 AND k.checkout_id = $2", 2, types
 	};
 	MemoryContext old = MemoryContextSwitchTo(work);
 	InqudTask  *task = palloc0(sizeof(InqudTask));
-	Datum		values[3];
+	Datum		values[2];
 	InqudRole	role;
 	bool		isnull;
 
@@ -314,7 +338,6 @@ find_recorded(const char *project, const char *checkout_id, MemoryContext work)
 	task->checkout_id = pstrdup(checkout_id);
 	values[0] = CStringGetTextDatum(project);
 	values[1] = CStringGetTextDatum(checkout_id);
-	values[2] = inqud_name_datum(inqud_current_role());
 	MemoryContextSwitchTo(old);
 
 	inqud_enter(&role);
@@ -323,14 +346,11 @@ find_recorded(const char *project, const char *checkout_id, MemoryContext work)
 		HeapTuple	tuple = SPI_tuptable->vals[0];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 
-		if (!DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied for checkout \"%s\"", checkout_id),
-					 errdetail("It belongs to another role.")));
 		task->checkout = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
 		task->project_id = MemoryContextStrdup(work, SPI_getvalue(tuple, desc, 2));
 		task->poke = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
+		task->owner = MemoryContextStrdup(work, SPI_getvalue(tuple, desc, 4));
+		*version = inqud_version(tuple, desc, 5);
 	}
 	inqud_leave(&role);
 	return task;
@@ -351,6 +371,29 @@ seen(const InqudTask *task, const InqudProject *project, const InqudResult *resu
 	values[2] = Int64GetDatum(task->checkout);
 	values[3] = inqud_outcome_datum(task, result);
 	return inqud_row_of(&statement, values);
+}
+
+/*
+ * Record what a reply to a read brought, and give back the row as it is then.
+ * "version" is the row's from before the call, NULL if that was only recalled.
+ */
+static Datum
+record(const InqudTask *task, const InqudProject *project, const InqudResult *result,
+	   const InqudVersion *version)
+{
+	uint64		hash = inqud_reply_hash(result->reply);
+	Datum		row = inqud_row_if_unchanged(task, hash);
+	Applied		applied;
+
+	if (row != (Datum) 0)
+		return row;
+	inqud_forget_unchanged(task->checkout_id);
+	applied = apply(task, result);
+	if (applied == APPLIED_LOCKED)
+		return seen(task, project, result);
+	if (applied == APPLIED_SAME && version != NULL)
+		row = inqud_note_unchanged(task, hash, version);
+	return row != (Datum) 0 ? row : inqud_checkout_row(task->checkout);
 }
 
 static void
@@ -382,15 +425,23 @@ inqud_get_checkout(PG_FUNCTION_ARGS)
 	InqudTask  *task;
 	InqudRequest *request;
 	InqudResult result;
+	InqudVersion version;
+	bool		recalled;
 	const char *why;
 	Datum		row;
 
 	check_checkout_id(checkout_id);
 	project = inqud_project_get(name, GetUserId(), INQUD_NEED_USAGE | INQUD_NEED_CREDENTIALS);
 	inqud_project_release_with(project, work);
-	task = find_recorded(name, checkout_id, work);
+	task = inqud_recall(name, checkout_id, work);
+	recalled = task != NULL;
+	if (!recalled)
+		task = find_recorded(name, checkout_id, &version, work);
 	if (task->checkout != 0)
+	{
+		check_owner(task);
 		check_project_id(task, project);
+	}
 	request = inqud_task_request(task, project, &why);
 	if (request == NULL)
 		ereport(ERROR,
@@ -401,9 +452,8 @@ inqud_get_checkout(PG_FUNCTION_ARGS)
 	inqud_call(project, task, request, &result, work);
 	if (!is_ok(&result))
 		inqud_raise_outcome(task, project, &result);
-	if (task->checkout != 0 && !XactReadOnly && !RecoveryInProgress() &&
-		apply(task, &result))
-		row = inqud_checkout_row(task->checkout);
+	if (task->checkout != 0 && !XactReadOnly && !RecoveryInProgress())
+		row = record(task, project, &result, recalled ? NULL : &version);
 	else
 		row = seen(task, project, &result);
 	MemoryContextDelete(work);

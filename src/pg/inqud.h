@@ -245,7 +245,39 @@ extern Datum inqud_row_of(InqudStatement *statement, Datum *values);
 extern Datum inqud_checkout_row_if_any(int64 id);
 extern Datum inqud_checkout_row(int64 id);
 
+/* A composite column of the first row of a result, in the context from before SPI. */
+extern Datum inqud_keep_row(int column);
+
 /* Sleep, open to interrupts. */
 extern void inqud_nap(long ms);
+
+/* ---------------------------------------------------------------------
+ * unchanged.c: what a session remembers of reads that brought nothing new
+ * ---------------------------------------------------------------------
+ */
+
+/* Which versions of a checkout's row and of its queue row these are. */
+typedef struct InqudVersion
+{
+	TransactionId xmin[2];
+	ItemPointerData tid[2];
+} InqudVersion;
+
+/* The columns that tell, of the aliases k and q; from "column" on in a result. */
+#define INQUD_VERSION_COLUMNS "k.xmin, k.ctid, q.xmin, q.ctid"
+extern InqudVersion inqud_version(HeapTuple tuple, TupleDesc desc, int column);
+
+/* The task of reading a checkout as it was at its last read; NULL if that is not known. */
+extern InqudTask *inqud_recall(const char *project, const char *checkout_id, MemoryContext work);
+
+/* The row, if it and the reply are as they were when it brought nothing new, else 0. */
+extern Datum inqud_row_if_unchanged(const InqudTask *task, uint64 hash);
+extern void inqud_forget_unchanged(const char *checkout_id);
+
+/*
+ * This reply has brought nothing new to a row that was in this version before.
+ * Returns the row as it is now, 0 when it is gone.
+ */
+extern Datum inqud_note_unchanged(const InqudTask *task, uint64 hash, const InqudVersion *version);
 
 #endif							/* INQUD_H */

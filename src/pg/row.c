@@ -24,9 +24,8 @@ inqud_current_role(void)
 	return GetUserNameFromId(GetUserId(), false);
 }
 
-/* Copy a result's composite column into the context that was current before SPI. */
-static Datum
-keep_row(int column)
+Datum
+inqud_keep_row(int column)
 {
 	bool		isnull;
 	Datum		row = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
@@ -43,7 +42,7 @@ inqud_row_of(InqudStatement *statement, Datum *values)
 
 	inqud_enter(&role);
 	if (inqud_execute(statement, values, NULL) > 0)
-		row = keep_row(1);
+		row = inqud_keep_row(1);
 	inqud_leave(&role);
 	return row;
 }

@@ -216,6 +216,27 @@ is($shop->checkout('read')->{status}, 'CONFLICT', 'and writes');
 is(scalar(grep { $_->{connection} == ($shop->requests)[-1]{connection} } $shop->requests(path => $id)), 3,
 	'the session keeps its connection');
 
+# A session remembers reads that brought nothing new.  That must hide nothing.
+$session->query_safe($shop->create_sql('remembered'));
+$row = $shop->checkout('remembered');
+my $read = "SELECT status || ' ' || state || ' ' || current FROM inqud_get_checkout('shop', '$row->{checkout_id}')";
+is($session->query_safe("$read; $read; $read"), join("\n", ('NEW open true') x 3), 'a checkout is read again and again');
+is(scalar($shop->requests(path => $row->{checkout_id})), 3, 'each time at Inqud');
+$shop->sql("CREATE ROLE stranger; GRANT USAGE ON FOREIGN SERVER shop TO stranger");
+Inqud::Shop::error_is($session->query("SET ROLE stranger; $read")->{error}, { state => '42501', message => qr/permission denied for checkout/ },
+	'but not as a role that must not see it');
+$session->query_safe('RESET ROLE');
+is(scalar($shop->requests(path => $row->{checkout_id})), 3, 'which calls nothing');
+$shop->sql("SELECT inqud_cancel($row->{id})");
+is($session->query_safe($read), 'NEW open false', 'what another session has changed is seen, although Inqud says the same');
+is($session->query_safe("$read; $read"), join("\n", ('NEW open false') x 2), 'and goes on being seen');
+$shop->sql("UPDATE inqud.checkout SET error = 'a read of the worker failed' WHERE id = $row->{id}");
+is($session->query_safe("SELECT error IS NULL FROM inqud_get_checkout('shop', '$row->{checkout_id}')"), 't',
+	'an error that was noted meanwhile is cleared, although Inqud says the same');
+$emu->control('settle', { clientOrderId => 'remembered' });
+is($session->query_safe($read), 'SUCCESS closed false', 'news are seen');
+is($shop->checkout('remembered')->{status}, 'SUCCESS', 'and written back');
+
 # What a session made, the worker follows.
 $shop->set_options('shop', poll_new => '1s', poll_active => '1s');
 $session->query_safe($shop->create_sql('followed'));
