@@ -1201,8 +1201,9 @@ CREATE FUNCTION inqud._apply_opened(outcomes inqud._outcome[]) RETURNS TABLE (pl
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	WITH c AS MATERIALIZED (
-		SELECT u.*, k.project, coalesce(u.expires_at, k.expires_at, u.sent_expires_at) AS ends_at,
+	WITH good AS MATERIALIZED (
+		SELECT u.*, k.project, clock_timestamp() AS now,
+			coalesce(u.expires_at, k.expires_at, u.sent_expires_at) AS ends_at,
 			coalesce(u.created_at, k.created_at) AS began_at
 		FROM unnest(outcomes) WITH ORDINALITY AS u (checkout, kind, lease, poke, started, arrived,
 			outcome, http_status, message, retry_in, retry_for, read_in, sent_expires_at, id, status,
@@ -1210,23 +1211,20 @@ BEGIN
 			created_at, updated_at, expires_at, has_request, request_id, payment_id, pay_amount, pay_currency,
 			pay_blockchain, paid_amount, overpaid, tx_hash, merchant_fee, processing_amount, lost, reply, place)
 			JOIN inqud.checkout k ON k.id = u.checkout
+			JOIN inqud.queue q ON q.checkout = u.checkout AND NOT q.hook
 		WHERE u.kind = 'create' AND u.outcome = 'ok' AND u.status = 'NEW' AND u.lost IS NULL
 			AND u.request_id IS NULL
 			AND k.state = 'queued' AND k.checkout_id IS NULL AND k.canceled_at IS NULL
+			AND q.kind = 'create' AND q.lease = u.lease
 			AND coalesce(u.order_id = k.order_id, true) AND coalesce(u.project_id = k.project_id, true)
 			AND coalesce(u.type = k.type, true)
 			AND (u.fixed_amount IS NULL OR coalesce(u.fixed_amount = k.amount, false))
 			AND (u.fixed_currency IS NULL OR coalesce(upper(u.fixed_currency) = upper(k.currency), false))
+			-- a subselect has both columns of the index to go by, whatever the plan
+			AND (SELECT h.id FROM inqud.checkout h WHERE h.project = k.project AND h.checkout_id = u.id) IS NULL
+			AND u.id <> ALL (ARRAY(SELECT d.id FROM unnest(outcomes) d GROUP BY d.id HAVING count(*) > 1 AND d.id IS NOT NULL))
 		FOR NO KEY UPDATE OF k SKIP LOCKED
-	), q AS MATERIALIZED (
-		SELECT c.*, clock_timestamp() AS now, count(*) OVER (PARTITION BY c.project, c.id) AS times
-		FROM (SELECT c.* FROM c JOIN inqud.queue k ON k.checkout = c.checkout AND NOT k.hook
-			WHERE k.kind = 'create' AND k.lease = c.lease
-			FOR NO KEY UPDATE OF k SKIP LOCKED) c
-	), good AS MATERIALIZED (
-		-- the subselect has both columns of the index to go by, whatever the plan
-		SELECT * FROM q WHERE q.times = 1 AND (SELECT h.id FROM inqud.checkout h
-			WHERE h.project = q.project AND h.checkout_id = q.id) IS NULL
+		FOR NO KEY UPDATE OF q SKIP LOCKED
 	), written AS (
 		UPDATE inqud.checkout k SET state = 'open', status = g.status, reason = g.reason, checkout_id = g.id,
 				acquiring_url = g.acquiring_url, expires_at = g.ends_at, opened_at = g.created_at,

@@ -386,6 +386,7 @@ line_up(dlist_head *fresh)
 		{
 			dlist_push_tail(&job->lane->ready, &job->node);
 			job->lane->n_ready++;
+			worker.n_ready++;
 		}
 		else if (strcmp(job->result.outcome, "blocked") == 0)
 			inqud_finish_unsent(job, "blocked", job->message, BLOCKED_MS);

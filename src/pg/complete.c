@@ -170,6 +170,7 @@ inqud_collect(void)
 		dlist_delete(&job->node);
 		job->lane->in_flight--;
 		worker.n_in_flight--;
+		inqud_count_ended(job->lane);
 		judge(job);
 		inqud_transfer_free(job->transfer);
 		job->transfer = NULL;
@@ -429,6 +430,34 @@ write_settled(void)
 	inqud_worker_commit(&role);
 }
 
+/*
+ * Fresh outcomes are gathered while more calls than that are ready and can go on
+ * meanwhile, and not for long.  When there is little to do they are written at once.
+ */
+static bool
+gathering(TimestampTz now)
+{
+	return worker.n_ready > worker.n_finished && worker.n_finished < BATCH && now < worker.write_by &&
+		!worker.leaving;
+}
+
+/* When outcomes are to be written next; INQUD_FAR = there are none. */
+TimestampTz
+inqud_next_write(void)
+{
+	TimestampTz next = INQUD_FAR;
+	TimestampTz fresh = gathering(GetCurrentTimestamp()) ? worker.write_by : 0;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &worker.finished)
+	{
+		Job		   *job = dlist_container(Job, node, iter.cur);
+
+		next = Min(next, job->retry_at != 0 ? job->retry_at : fresh);
+	}
+	return next;
+}
+
 /* Write back all that has finished and whose time has come. */
 void
 inqud_write_back(void)
@@ -438,6 +467,9 @@ inqud_write_back(void)
 	int			n;
 	int			i;
 
+	if (gathering(GetCurrentTimestamp()))
+		return;
+	worker.write_by = INQUD_FAR;
 	while ((n = next_batch(jobs)) > 0)
 	{
 		if (write_together(jobs, n, answers))

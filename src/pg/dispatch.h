@@ -43,6 +43,9 @@ typedef struct Lane
 	dlist_head	running;		/* jobs whose call is under way */
 	int			n_ready;
 	int			in_flight;
+	int			n_ended;		/* calls that ended since ... */
+	TimestampTz counted_from;
+	int			pace;			/* calls that ended within the period before */
 	int			throttled;		/* replies 429 in a row */
 	uint32		picks;			/* reads taken from the heaps */
 	TimestampTz hook_due;		/* earliest on_status call */
@@ -86,7 +89,7 @@ typedef struct Job
 	InqudReply *reply;
 	InqudResult result;
 	char	   *message;		/* of the result; in the task's context */
-	TimestampTz retry_at;		/* writing back failed: not before */
+	TimestampTz retry_at;		/* writing back failed: not before; 0 = has not been tried */
 	int			failures;		/* of writing back */
 } Job;
 
@@ -100,7 +103,9 @@ typedef struct Worker
 	dlist_head	lanes;
 	dlist_head	finished;		/* jobs whose outcome is to be written */
 	int			n_finished;
+	TimestampTz write_by;		/* when fresh outcomes are written at the latest */
 	int			n_in_flight;
+	int			n_ready;
 	int			window;			/* of all lanes together */
 	int64		n_followed;
 	TimestampTz risky_at;		/* when an on_status call that failed before was last made */
@@ -143,6 +148,7 @@ extern void inqud_schedule(Followed *followed, TimestampTz instead);
 extern void inqud_reschedule_lost(TimestampTz when);
 extern Followed *inqud_next_read(Lane *lane, TimestampTz now);
 extern int	inqud_lane_room(Lane *lane);
+extern void inqud_count_ended(Lane *lane);
 extern TimestampTz inqud_lane_next(Lane *lane);
 
 /* Who is refused (401, 403, wrong address) pauses, with a growing delay. */
@@ -172,6 +178,7 @@ extern void inqud_give_up_running(void);
 /* complete.c */
 extern void inqud_collect(void);
 extern void inqud_write_back(void);
+extern TimestampTz inqud_next_write(void);
 
 /* hook.c */
 extern TimestampTz inqud_next_hook(void);

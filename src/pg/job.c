@@ -15,6 +15,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+/* An outcome waits so long for others to be written with, if there is work to do meanwhile. */
+#define GATHER_US 5000
+
 void
 inqud_job_free(Job *job)
 {
@@ -36,6 +39,8 @@ inqud_job_free(Job *job)
 void
 inqud_job_finish(Job *job)
 {
+	if (job->retry_at == 0)
+		worker.write_by = Min(worker.write_by, GetCurrentTimestamp() + GATHER_US);
 	dlist_push_tail(&worker.finished, &job->node);
 	worker.n_finished++;
 }
@@ -154,6 +159,7 @@ inqud_start_ready(void)
 			}
 			job = dlist_container(Job, node, dlist_pop_head_node(&lane->ready));
 			lane->n_ready--;
+			worker.n_ready--;
 			start(job);
 		}
 	}
@@ -174,6 +180,7 @@ inqud_release_ready(void)
 			Job		   *job = dlist_container(Job, node, dlist_pop_head_node(&lane->ready));
 
 			lane->n_ready--;
+			worker.n_ready--;
 			inqud_finish_unsent(job, "held", "", 0);
 		}
 	}

@@ -129,12 +129,48 @@ inqud_lane_options(Lane *lane, const InqudProject *project)
 	}
 }
 
+/* Throughput is counted in periods of this length. */
+#define PERIOD_US (100 * 1000)
+
+/* Calls claimed beyond the window at most. */
+#define MAX_AHEAD 256
+
+/* One more call of this lane has ended. */
+void
+inqud_count_ended(Lane *lane)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now - lane->counted_from >= PERIOD_US)
+	{
+		lane->pace = now - lane->counted_from < 2 * PERIOD_US ? lane->n_ended : 0;
+		lane->n_ended = 0;
+		lane->counted_from = now;
+	}
+	lane->n_ended++;
+}
+
+/*
+ * How many more than the window to claim, so that claims are large and the window
+ * is filled while others are written: what starts within half of a period, going
+ * by the last one.  A slow API or a short queue leave nothing of it.
+ */
+static int
+ahead(Lane *lane)
+{
+	return Min(lane->pace / 2, MAX_AHEAD);
+}
+
 /* How many calls of this lane may be claimed now. */
 int
 inqud_lane_room(Lane *lane)
 {
-	int			n = lane->window - lane->in_flight - lane->n_ready;
+	int			more = ahead(lane);
+	int			n = lane->window + more - lane->in_flight - lane->n_ready;
 
+	/* enough is ready: wait until a claim is worth it */
+	if (more > 0 && lane->n_ready > more / 2)
+		return 0;
 	/* not more than may start within a tenth of a second */
 	if (lane->rate > 0)
 		n = Min(n, Max(1, (int) (lane->rate / 10)) - lane->n_ready);

@@ -35,6 +35,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 /* Leave after so long without anything to do, if nothing is due within ... */
 #define QUIET_MS 30000
 #define NOTHING_FOR_MS 300000
@@ -53,9 +57,23 @@ static uint32 changes_seen = 0;
 static TimestampTz quiet_since = 0;
 static TimestampTz leave_by = 0;
 
+/*
+ * Each turn takes some hundred kilobytes and gives them back.  Unless told so the
+ * allocator returns them to the kernel every time, and faults them in again.
+ */
+static void
+keep_memory(void)
+{
+#ifdef __GLIBC__
+	(void) mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+	(void) mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
+#endif
+}
+
 static void
 set_up(void)
 {
+	keep_memory();
 	worker.context = AllocSetContextCreate(TopMemoryContext, "inqud worker",
 										   ALLOCSET_DEFAULT_SIZES);
 	worker.turn = AllocSetContextCreate(TopMemoryContext, "inqud turn",
@@ -68,7 +86,7 @@ set_up(void)
 				 errdetail("The HTTP client could not be started.")));
 	worker.home = inqud_this_home();
 	worker.lease = inqud_random_lease();
-	worker.inbox_due = worker.release_due = INQUD_FAR;
+	worker.inbox_due = worker.release_due = worker.write_by = INQUD_FAR;
 	/* one that failed before may have ended our predecessor: others first */
 	worker.risky_at = GetCurrentTimestamp();
 	worker.look = true;
@@ -250,6 +268,9 @@ turn(void)
 
 	(void) inqud_engine_step(worker.engine);
 	inqud_collect();
+	/* first, so that the network has something to do while others are written */
+	if (!worker.leaving)
+		inqud_start_ready();
 	inqud_write_back();
 
 	if (asked_to_leave())
@@ -275,18 +296,6 @@ turn(void)
 	pgstat_report_stat(false);
 }
 
-/* When an outcome that could not be written is to be tried again. */
-static TimestampTz
-next_retry(void)
-{
-	TimestampTz next = INQUD_FAR;
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &worker.finished)
-		next = Min(next, dlist_container(Job, node, iter.cur)->retry_at);
-	return next;
-}
-
 /*
  * Has anything been asked of us that the turn has not seen?  Waits inside of it
  * (for a lock, for synchronous replication, in an on_status function) may have
@@ -308,7 +317,7 @@ static long
 time_to_wait(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz next = next_retry();
+	TimestampTz next = inqud_next_write();
 	TimestampTz due = inqud_enabled && !worker.leaving ? next_due() : INQUD_FAR;
 	long		engine = inqud_engine_timeout(worker.engine);
 	long		ms;
