@@ -8,7 +8,9 @@
 #
 # The version of the extension stands in inqud.control and nowhere else.
 
-SCRIPT_GOALS = help demo test test-fresh
+# "make bench P2" measures one line; the lines are no goals by themselves.
+BENCH_LINES = P1 P2 P3 P4 P5 P6 P7 P8
+SCRIPT_GOALS = help demo test test-fresh bench $(BENCH_LINES)
 
 .PHONY: $(SCRIPT_GOALS)
 .DEFAULT_GOAL := all
@@ -129,13 +131,15 @@ help:
 	@echo 'make demo           a small shop on a throw-away server, from nothing'
 	@echo 'make test           all tests, from nothing; closes with "N passed, N failed"'
 	@echo '                    PARTS="unit regress"  only these parts, of:'
-	@echo '                      style build unit fuzz emulator regress isolation tap browser receiver'
+	@echo '                      style build unit fuzz emulator regress isolation tap browser receiver bench'
 	@echo '                    PROVE_TESTS="test/t/x.pl"  only these TAP tests'
 	@echo '                    PG=15     PostgreSQL release to use'
 	@echo '                    JOBS=2    TAP tests at the same time'
 	@echo '                    KEEP=1    keep the temporary folder'
 	@echo 'make test-fresh     make demo and make test on a fresh Debian in a folder (root)'
 	@echo '                    GOALS="test"  only these; SUITE=bookworm'
+	@echo 'make bench          how quick it is, beside its contenders; a quarter of an hour'
+	@echo 'make bench P2       one line of it, of P1 to P8; see test/bench/README.md'
 
 demo:
 	@test/run/demo.sh
@@ -145,3 +149,9 @@ test:
 
 test-fresh:
 	@test/run/fresh.sh
+
+bench:
+	@test/run/bench.sh $(filter $(BENCH_LINES),$(MAKECMDGOALS))
+
+$(BENCH_LINES):
+	@$(if $(filter bench,$(MAKECMDGOALS)),:,echo 'Use: make bench $@' >&2; false)

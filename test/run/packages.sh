@@ -66,6 +66,12 @@ list_missing()
 		need nginx-light test -x /usr/sbin/nginx
 		welcome node-pg env NODE_PATH=/usr/share/nodejs node -e 'require("pg")'
 	fi
+	if wanted bench; then
+		need libpq-dev pkg-config --exists libpq
+		need nginx-light test -x /usr/sbin/nginx
+		need libnginx-mod-http-echo test -e /usr/lib/nginx/modules/ngx_http_echo_module.so
+		need wrk command -v wrk
+	fi
 	if wanted receiver || wanted tap; then
 		need python3-psycopg /usr/bin/python3 -c 'import psycopg'
 	fi

@@ -19,7 +19,7 @@ set -euo pipefail
 # shellcheck source=test/run/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-ALL_PARTS="style build unit fuzz emulator regress isolation tap browser receiver"
+ALL_PARTS="style build unit fuzz emulator regress isolation tap browser receiver bench"
 PARTS=${PARTS:-$ALL_PARTS}
 JOBS=${JOBS:-1}
 FUZZ_SECONDS=${FUZZ_SECONDS:-5}
@@ -217,6 +217,12 @@ part_receiver()
 	tap_part 600 "test/run/server.sh /usr/bin/python3 test/receiver/try.py"
 }
 
+# Each line of the benchmark with a few rows, to see that it runs.
+part_bench()
+{
+	tap_part 600 "python3 test/bench/bench.py --smoke"
+}
+
 # What each failed TAP test and its servers logged, the end of it.
 show_tap_logs()
 {
@@ -238,7 +244,7 @@ show_tap_logs()
 needs_build()
 {
 	case $1 in
-		regress | isolation | tap | browser | receiver) return 0 ;;
+		regress | isolation | tap | browser | receiver | bench) return 0 ;;
 		*) return 1 ;;
 	esac
 }

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""The benchmark: "make bench" runs all lines, "make bench P2" one of them.
+
+    bench.py [--smoke] [LINE ...]
+
+Everything is measured side by side in one run, and what counts are ratios. With --smoke each line runs with a few
+rows, once, to see that it runs; it prints TAP and says nothing about speed.
+"""
+
+import sys
+import traceback
+
+import calls
+import growth
+import queueing
+from stage import Stage
+from table import Table
+
+LINES = {"P1": calls.p1, "P2": calls.p2, "P3": calls.p3, "P4": queueing.p4, "P5": calls.p5,
+         "P6": growth.p6, "P7": queueing.p7, "P8": growth.p8}
+
+
+def smoke():
+    failed = 0
+    with Stage() as stage:
+        for number, (name, line) in enumerate(LINES.items(), 1):
+            try:
+                line(stage, Table(), lambda full, small: small)
+            except Exception:
+                failed += 1
+                print("".join("# " + part + "\n" for part in traceback.format_exc().splitlines()))
+                print(f"not ok {number} - {name} runs")
+            else:
+                print(f"ok {number} - {name} runs")
+            sys.stdout.flush()
+        complaints = stage.db.complaints()
+    for line in complaints:
+        print("# " + line.rstrip())
+    print(f"{'not ' if complaints else ''}ok {len(LINES) + 1} - the server complains of nothing")
+    print(f"1..{len(LINES) + 1}")
+    return 1 if failed or complaints else 0
+
+
+def main(arguments):
+    if arguments == ["--smoke"]:
+        return smoke()
+    unknown = [a for a in arguments if a not in LINES]
+    if unknown:
+        sys.exit(f"There is no line {unknown[0]}; the lines are: {' '.join(LINES)}.")
+    table = Table()
+    with Stage() as stage:
+        print(f"{stage.db.sql('SELECT version()')}\nAll figures are of one run; compare ratios, not absolute values.")
+        for name in arguments or LINES:
+            LINES[name](stage, table, lambda full, small: full)
+        for line in stage.db.complaints():
+            table.note("the server said: " + line.rstrip())
+    table.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""P4 and P7: enqueuing in triggers, and finding due work in large tables."""
+
+from calls import ORDERS
+from stage import PROJECT_ID
+from table import in_turn
+
+ROW = ("CREATE TRIGGER pay AFTER INSERT ON bench.orders FOR EACH ROW EXECUTE FUNCTION "
+       "inqud_order_trigger('shop', 'order_id={id}', 'name=Order {id}', "
+       "'return_url=https://shop.example/orders/{id}', 'amount={total}', 'currency={currency}')")
+STATEMENT = ROW.replace("FOR EACH ROW", "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT")
+PLAIN = "CREATE TRIGGER pay AFTER INSERT ON bench.orders FOR EACH ROW EXECUTE FUNCTION bench.plain()"
+
+
+def bulk(db, n, trigger):
+    """Microseconds a row of one bulk insert; a smaller one before has everything loaded."""
+    db.sql("DROP TRIGGER IF EXISTS pay ON bench.orders; "
+           "TRUNCATE bench.orders, bench.plain_queue, inqud.checkout, inqud.queue, inqud.event")
+    db.sql("CHECKPOINT")
+    if trigger:
+        db.sql(trigger)
+    return float(db.sql(
+        "CREATE TEMP TABLE began (at timestamptz); "
+        "INSERT INTO bench.orders SELECT -i, 10, 'USD' FROM generate_series(1, 100) i; "
+        "INSERT INTO began SELECT clock_timestamp(); "
+        f"INSERT INTO bench.orders SELECT i, 10, 'USD' FROM generate_series(1, {n}) i; "
+        f"SELECT extract(epoch FROM clock_timestamp() - at) * 1e6 / {n} FROM began"))
+
+
+def p4(stage, table, size):
+    db = stage.db
+    n = size(20000, 200)
+    db.clear()
+    table.head("P4", f"bulk insert of {n} orders, a row")
+    values = in_turn(size(7, 1), {
+        "no trigger": lambda: bulk(db, n, None),
+        "PL/pgSQL row trigger, one plain queue table": lambda: bulk(db, n, PLAIN),
+        "inqud, row trigger": lambda: bulk(db, n, ROW),
+        "inqud, statement trigger": lambda: bulk(db, n, STATEMENT),
+    })
+    table.rows(values, "µs")
+    base, plain, row, statement = values
+    for name, at_most in ((row, 3), (statement, 1.7)):
+        table.ratio(f"{name} / PL/pgSQL, whole insert", values, name, plain)
+        table.goal(f"{name} / PL/pgSQL, the trigger alone",
+                   [(a - b) / (c - b) for a, b, c in zip(values[name], values[base], values[plain])], at_most=at_most)
+    db.sql("DROP TRIGGER IF EXISTS pay ON bench.orders")
+    db.clear()
+
+
+def fill(db, n):
+    """n checkouts, 99 % of them finished; the others are followed, and a hundred are queued."""
+    db.clear()
+    db.sql(f"INSERT INTO inqud.checkout (project, project_id, order_id, owner, name, type, amount, currency, return_url, "
+           f"state, status, checkout_id) SELECT 'shop', '{PROJECT_ID}', i, 'postgres', 'Order', 'FIXED_PRICE', 10, 'USD', "
+           f"'https://shop.example/', CASE WHEN i % 100 = 0 THEN 'open' ELSE 'closed' END, "
+           f"CASE WHEN i % 100 = 0 THEN 'NEW' ELSE 'SUCCESS' END, 'CCO-' || i FROM generate_series(1, {n}) i")
+    db.sql("INSERT INTO inqud.queue (checkout, home, project, kind, due_at, phase, tail_from) "
+           "SELECT id, inqud._home(), 'shop', 'idle', clock_timestamp(), 'new', clock_timestamp() FROM inqud.checkout "
+           "WHERE state = 'open'")
+    # what a hundred new orders add, as the trigger adds it
+    db.sql(f"INSERT INTO bench.orders_shop SELECT i, 10, 'USD' FROM generate_series({n} + 1, {n} + 20000) i")
+    db.sql("VACUUM ANALYZE inqud.checkout, inqud.queue")
+
+
+def find(db, rounds):
+    """Microseconds for a look and a claim of 50, the median of many; each claim is committed, none is repeated."""
+    return float(db.sql(
+        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
+        "CREATE TEMP TABLE took (us float); "
+        "CREATE PROCEDURE pg_temp.many(n int) LANGUAGE plpgsql AS $$DECLARE began timestamptz; BEGIN "
+        "FOR i IN 1..n LOOP began := clock_timestamp(); PERFORM inqud._look(inqud._home()); "
+        "PERFORM inqud._claim(inqud._home(), 'shop', 50, 1); "
+        "INSERT INTO took VALUES (extract(epoch FROM clock_timestamp() - began) * 1e6); COMMIT; END LOOP; END$$; "
+        f"CALL pg_temp.many({rounds}); SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY us) FROM took"))
+
+
+def free(db):
+    db.sql("UPDATE inqud.queue SET lease = NULL WHERE lease IS NOT NULL")
+    db.sql("VACUUM inqud.queue")
+
+
+def p7(stage, table, size):
+    db = stage.db
+    sizes = (size(10000, 1000), size(5000000, 5000))
+    values = {}
+    for n in sizes:
+        fill(db, n)
+        values[n] = []
+        for _ in range(size(5, 1)):
+            values[n].append(find(db, size(200, 10)))
+            free(db)
+    table.head("P7", "a look and a claim of 50 creates, 99 % of all checkouts finished")
+    for n, some in values.items():
+        table.row(f"{n} checkouts", some, "µs")
+    table.ratio(f"{sizes[1]} / {sizes[0]} checkouts", values, sizes[1], sizes[0], at_most=1.5)
+    db.clear()
