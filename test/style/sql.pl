@@ -14,9 +14,8 @@ use Sources qw(files lines report);
 use Test::More;
 
 my ($version) = join('', lines('inqud.control')) =~ /^default_version\s*=\s*'([^']+)'/m;
-my $install = "sql/inqud--$version.sql";
 
-ok(-e $install, "the control file's version has its install script");
+ok(reachable($version), "the control file's version has its install script, or a chain of upgrades to it");
 report('every object of an install script has a comment',
 	map { uncommented($_) } files(qr/\.sql$/, 'sql'));
 report('install scripts refuse to be run by psql alone',
@@ -28,6 +27,20 @@ report('every test has its expected output',
 report('every expected output has its test', grep { !has_test($_) } files(qr/\.out$/, 'expected'));
 
 done_testing();
+
+# Whether scripts lead to a version: one that installs it, or one that upgrades
+# to it from a version that scripts lead to.
+sub reachable
+{
+	my ($wanted) = @_;
+
+	return 1 if -e "sql/inqud--$wanted.sql";
+	foreach my $script (files(qr/\.sql$/, 'sql'))
+	{
+		return 1 if $script =~ m{inqud--([^/]+?)--\Q$wanted\E\.sql$} && reachable($1);
+	}
+	return 0;
+}
 
 # Functions, tables, views and types that an install script creates and does
 # not comment on.
