@@ -153,11 +153,20 @@ sub at_once
 	return cmp_ok($took, '<', AT_ONCE, "$name takes effect at once");
 }
 
+# A session's descriptors, without the files of the server's own, which come and
+# go with its caches.
+sub descriptors
+{
+	my ($session) = @_;
+
+	return grep { (readlink // '') !~ m{^/} } glob '/proc/' . $session->pid . '/fd/*';
+}
+
 # What a session holds: descriptors and the extension's memory contexts.
 sub holds
 {
 	my ($session) = @_;
-	my @descriptors = glob '/proc/' . $session->pid . '/fd/*';
+	my @descriptors = descriptors($session);
 
 	return { descriptors => scalar @descriptors, contexts => $session->query_safe(
 			"SELECT count(*) FROM pg_backend_memory_contexts WHERE name ~ '^inqud (call|task)'") };
