@@ -100,14 +100,14 @@ my %number_mess = map { my $value = $_; substr($value, 0, 20) . ' in the request
 
 my $log = 0;
 
-# Nothing has crashed, and the worker is the same.
+# Nothing has crashed, and the worker, if it has had to do with it, is the same.
 sub alive
 {
 	my ($worker, $name) = @_;
 	my $text = PostgreSQL::Test::Utils::slurp_file($shop->node->logfile);
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-	is($shop->worker_pid, $worker, "$name: the worker is still the same");
+	is($shop->worker_pid, $worker, "$name: the worker is still the same") if $worker;
 	return unlike(substr($text, $log), qr/terminated by signal|PANIC|TRAP|stack depth/, "$name: nothing crashed");
 }
 
@@ -222,7 +222,8 @@ foreach my $name (sort keys %reads)
 is_deeply(\@created, [], 'session, creates: IQ004, or what can be used');
 is_deeply(\@read, [], 'session, reads: IQ004, IQ005, or what can be used');
 is($session->query('SELECT state FROM inqud_create_checkout(' . $shop->arguments('s at last') . ')')->{out}, 'open', 'the session goes on');
-alive($worker, 'session');
+# with nothing to do the worker may have left meanwhile
+alive(undef, 'session');
 $session->close;
 
 done_testing();
