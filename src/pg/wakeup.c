@@ -8,6 +8,11 @@
  * after the commit allocates nothing and cannot fail.  A savepoint that is
  * rolled back leaves the flag set: the worker then looks once for nothing.
  *
+ * A new row is visible when the commit's callback runs.  A new key is not yet:
+ * the worker's caches learn of it from the invalidations that are sent after
+ * that, and it would try the old key once more.  So news of keys and rights is
+ * held back until locks are released, which comes last.
+ *
  *-------------------------------------------------------------------------
  */
 #include "pg/inqud.h"
@@ -18,6 +23,7 @@
 #include "miscadmin.h"
 #include "pg/worker.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 /* A checkout that exists at Inqud and, so far, in this transaction only. */
 typedef struct Unsure
@@ -29,6 +35,7 @@ typedef struct Unsure
 
 static bool wake = false;
 static bool changed = false;
+static bool tell_changed = false;	/* committed, and others do not know yet */
 static slist_head unsure = SLIST_STATIC_INIT(unsure);
 
 PG_FUNCTION_INFO_V1(inqud_queue_wake);
@@ -59,7 +66,7 @@ at_xact_end(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
 			if (changed)
-				inqud_database_changed(MyDatabaseId);
+				tell_changed = true;
 			else if (wake)
 				inqud_database_wake(MyDatabaseId);
 			wake = changed = false;
@@ -79,6 +86,16 @@ at_xact_end(XactEvent event, void *arg)
 		default:
 			break;
 	}
+}
+
+/* Comes after the commit's invalidations have been sent. */
+static void
+at_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	if (!tell_changed || phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level)
+		return;
+	tell_changed = false;
+	inqud_database_changed(MyDatabaseId);
 }
 
 static void
@@ -110,6 +127,7 @@ register_callbacks(void)
 		return;
 	RegisterXactCallback(at_xact_end, NULL);
 	RegisterSubXactCallback(at_subxact_end, NULL);
+	RegisterResourceReleaseCallback(at_release, NULL);
 	registered = true;
 }
 
