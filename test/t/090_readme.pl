@@ -2,10 +2,16 @@
 #
 # 090_readme.pl - proves that README.md can be followed: every ```sql block, in
 # order, runs without an error on a fresh database, with nothing changed but the
-# placeholders of project and key and the address of the project.  After the quick
+# placeholders of project and key and the address of the project, and answers what
+# 090_readme.out says, but for times, ids and hashes.  After the quick
 # start, and at the end, orders are paid at the emulator and the shop's tables
 # must say so.  The role that receives webhooks must be able to do so, and to do
 # nothing else; what the README shows of a widget must be what comes.
+#
+# Each block begins when the worker has done what the ones before it have asked for,
+# so that what it shows does not depend on how quick anybody is.  What a run has
+# printed stands in 090_readme.out of its folder for logs: after a change of the
+# README it is read, and takes the place of the old one.
 #
 # Lines of handlers in other languages must stand in the files of
 # test/receiver/hosts, which have a test of their own.  Other blocks that are no
@@ -34,9 +40,11 @@ my @blocks = blocks($readme);
 my @sql = grep { $_->{language} eq 'sql' } @blocks;
 
 cmp_ok(scalar @sql, '>', 20, 'the README has its SQL blocks');
+my $printed = '';
 foreach my $block (@sql)
 {
-	run_block($block);
+	settle();
+	$printed .= run_block($block);
 	# the order that the quick start ends with
 	pay('1', 'orders', "id = 1") if $block->{text} =~ /^INSERT INTO orders /m;
 	receive() if $block->{text} =~ /^GRANT EXECUTE ON FUNCTION inqud_receive_webhook/m;
@@ -45,6 +53,8 @@ pay('invoice-3', 'invoices', 'number = 3');
 is($shop->sql("SELECT count(*) FROM inqud.trouble WHERE trouble <> 'anomaly'"), '0', 'nothing of it is in trouble');
 is($shop->sql("SELECT count(*) FROM inqud.checkout WHERE acquiring_url IS NULL AND state <> 'canceled'"),
 	'0', 'every checkout of the README has its page');
+
+compare_output();
 
 foreach my $language (sort keys %HOSTS)
 {
@@ -156,11 +166,52 @@ sub run_block
 	my ($first) = $text =~ /^(.*)$/m;
 
 	utf8::encode($text);
-	my $status = $shop->node->psql('postgres', $text, stdout => \$out, stderr => \$err,
+	my $status = $shop->node->psql('postgres', "\\t off\n$text", stdout => \$out, stderr => \$err,
 		on_error_die => 0, on_error_stop => 1);
 	ok($status == 0 && $err !~ /ERROR|WARNING/, "line $block->{line}: $first")
 	  or diag("psql says $status: $err");
 	unlike($text, qr/\xE2\x80\xA6/, "line $block->{line} leaves nothing to fill in");
+	return '## ' . ($block->{text} =~ s/\n.*//sr) . "\n" . masked($out) . "\n";
+}
+
+# Waits until the worker has nothing to do but to follow what is open.
+sub settle
+{
+	return if $shop->sql("SELECT to_regclass('inqud.checkout')") eq '';
+	$shop->until("SELECT NOT EXISTS (SELECT FROM inqud.queue
+			WHERE kind IN ('create', 'poked', 'hook') AND due_at < now() + interval '1 second')
+		AND NOT EXISTS (SELECT FROM inqud.inbox)", 'the worker has done what was asked for');
+	return;
+}
+
+# What a block has printed, without what is different each time.
+sub masked
+{
+	my ($text) = @_;
+
+	utf8::decode($text);
+	# pages are looked at elsewhere
+	$text =~ s/^<!DOCTYPE html>.*?^<\/html>\n/a page of HTML\n/gms;
+	$text =~ s/\b(CCO|REQ|PAY)-[-\w]+/$1-\x{2026}/g;
+	$text =~ s{https?://(?:127\.0\.0\.1|\[::1\]|localhost):\d+}{http://emulator}g;
+	$text =~ s/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d(?::\d\d)?/TIME/g;
+	$text =~ s/\b\d{4}-\d\d-\d\d\b/DAY/g;
+	$text =~ s/\b0x[0-9a-f]{16,}/HASH/g;
+	$text =~ s/(?<![\d:])-?\d\d:\d\d:\d\d(?:\.\d+)?/INTERVAL/g;
+	return $text;
+}
+
+# The whole of it against the file; a difference is shown by lines.
+sub compare_output
+{
+	my $file = "$FindBin::RealBin/090_readme.out";
+	my $log = "$PostgreSQL::Test::Utils::log_path/090_readme.out";
+
+	open my $to, '>:encoding(UTF-8)', $log or die "could not write $log: $!\n";
+	print $to $printed;
+	close $to;
+	my $difference = `diff -u "$file" "$log" 2>&1`;
+	ok($? == 0, 'the blocks print what they should') or diag($difference);
 	return;
 }
 
