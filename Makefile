@@ -131,7 +131,7 @@ help:
 	@echo 'make demo           a small shop on a throw-away server, from nothing'
 	@echo 'make test           all tests, from nothing; closes with "N passed, N failed"'
 	@echo '                    PARTS="unit regress"  only these parts, of:'
-	@echo '                      style build unit fuzz emulator regress isolation tap browser receiver bench'
+	@echo '                      style build lint unit fuzz emulator regress isolation tap browser receiver bench'
 	@echo '                    PROVE_TESTS="test/t/x.pl"  only these TAP tests'
 	@echo '                    PG=15     PostgreSQL release to use'
 	@echo '                    JOBS=2    TAP tests at the same time'

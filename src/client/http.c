@@ -176,7 +176,7 @@ static const struct
 static bool
 set_policy(CURL *easy, const InqudHttp *http, const char *ca_file)
 {
-	int			bad = 0;
+	unsigned int bad = 0;
 	size_t		i;
 
 	for (i = 0; i < sizeof(policy) / sizeof(policy[0]); i++)

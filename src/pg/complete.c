@@ -247,14 +247,10 @@ follow_up(Job *job, const Answer *answer)
 	/* the answer to a create that somebody else recorded: what is followed stays so */
 	if (job->task->is_create && strcmp(answer->result, "gone") == 0)
 		return;
-	if (strcmp(answer->kind, "found") == 0)
-		worker.look = true;
-	else if (strcmp(answer->kind, "create") == 0)
+	if (strcmp(answer->kind, "create") == 0)
 		lane->create_due = Min(lane->create_due, now + job->result.retry_in_ms * 1000);
-	else if (strcmp(answer->kind, "poked") == 0)
-	{
+	else if (strcmp(answer->kind, "found") == 0 || strcmp(answer->kind, "poked") == 0)
 		worker.look = true;
-	}
 	if (strcmp(answer->kind, "active") != 0 && strcmp(answer->kind, "idle") != 0)
 	{
 		if (followed)

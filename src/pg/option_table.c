@@ -148,7 +148,7 @@ read_decimal(const InqudOption *option, const char *text, InqudOptionValue *valu
 	if (is_decimal(text, true))
 	{
 		value->real = strtod(text, NULL);
-		if (value->real >= option->min && value->real <= option->max)
+		if (value->real >= (double) option->min && value->real <= (double) option->max)
 			return NULL;
 	}
 	return psprintf("must be a number from " INT64_FORMAT " to " INT64_FORMAT
@@ -420,8 +420,9 @@ inqud_option_set(InqudProjectEntry *entry, const InqudOption *option, const char
 	InqudOptionValue value = {0};
 	const char *complaint = option->read(option, text, &value);
 
+	/* a complaint never points into the value */
 	if (complaint)
-		return complaint;
+		return complaint;		/* cppcheck-suppress returnDanglingLifetime */
 	switch (option->type)
 	{
 		case INQUD_OPTION_INT64:

@@ -57,6 +57,13 @@ list_missing()
 	need python3 command -v python3
 	need openssl command -v openssl
 	need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+	if wanted lint; then
+		need clang-tidy command -v clang-tidy
+		need cppcheck command -v cppcheck
+	fi
+	if wanted unit; then
+		need valgrind command -v valgrind
+	fi
 	if wanted browser; then
 		need chromium command -v chromium
 	fi

@@ -19,7 +19,7 @@ set -euo pipefail
 # shellcheck source=test/run/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-ALL_PARTS="style build unit fuzz emulator regress isolation tap browser receiver bench"
+ALL_PARTS="style build lint unit fuzz emulator regress isolation tap browser receiver bench"
 PARTS=${PARTS:-$ALL_PARTS}
 JOBS=${JOBS:-1}
 FUZZ_SECONDS=${FUZZ_SECONDS:-5}
@@ -150,9 +150,15 @@ part_build()
 	tap_part 900 test/run/build.sh
 }
 
+part_lint()
+{
+	tap_part 900 test/run/lint.sh
+}
+
+# With sanitizers, and once more without under valgrind.
 part_unit()
 {
-	tap_part 900 "make -s -C test/unit check"
+	tap_part 900 "make -s -C test/unit check" "make -s -C test/unit valgrind"
 }
 
 part_fuzz()
