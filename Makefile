@@ -96,6 +96,14 @@ ifdef WERROR
 PG_CFLAGS += -Werror
 endif
 
+# What runs into undefined behaviour ends the process, with a word in the server's
+# log.  PostgreSQL is compiled with -fwrapv, so overflow of signed numbers is defined
+# and not looked for.  The address sanitizer would have to be in the server, too.
+ifeq (undefined,$(SANITIZE))
+PG_CFLAGS += -fsanitize=undefined -fno-sanitize-recover=all
+SHLIB_LINK += -lubsan
+endif
+
 # The server's flags were written for gcc; clang should not stumble over them.
 ifneq (,$(findstring clang,$(CC)))
 PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
@@ -131,7 +139,7 @@ help:
 	@echo 'make demo           a small shop on a throw-away server, from nothing'
 	@echo 'make test           all tests, from nothing; closes with "N passed, N failed"'
 	@echo '                    PARTS="unit regress"  only these parts, of:'
-	@echo '                      style build lint unit fuzz emulator regress isolation tap browser receiver bench'
+	@echo '                      style build lint unit fuzz emulator regress isolation tap browser receiver bench sanitize'
 	@echo '                    PROVE_TESTS="test/t/x.pl"  only these TAP tests'
 	@echo '                    PG=15     PostgreSQL release to use'
 	@echo '                    JOBS=2    TAP tests at the same time'

@@ -257,10 +257,13 @@ stage_run()
 	return "$status"
 }
 
-# Builds the extension and installs it into the private tree.
+# Builds the extension and installs it into the private tree; SANITIZE is make's.
 stage_build()
 {
-	stage_run "$STAGE/log/build" sh -c "make -s -j$(nproc) WERROR=1 && make -s install WERROR=1"
+	local settings="WERROR=1 SANITIZE=${SANITIZE:-}"
+
+	stage_run "$STAGE/log/build" sh -c \
+		"make -s clean && make -s -j$(nproc) $settings && make -s install $settings"
 }
 
 # ---------------------------------------------------------------------------

@@ -19,7 +19,7 @@ set -euo pipefail
 # shellcheck source=test/run/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-ALL_PARTS="style build lint unit fuzz emulator regress isolation tap browser receiver bench"
+ALL_PARTS="style build lint unit fuzz emulator regress isolation tap browser receiver bench sanitize"
 PARTS=${PARTS:-$ALL_PARTS}
 JOBS=${JOBS:-1}
 FUZZ_SECONDS=${FUZZ_SECONDS:-5}
@@ -227,6 +227,20 @@ part_receiver()
 part_bench()
 {
 	tap_part 600 "python3 test/bench/bench.py --smoke"
+}
+
+# The tests in SQL once more, with a library that ends the server's process when it
+# runs into undefined behaviour.  The next part gets the usual one again.
+part_sanitize()
+{
+	BUILT=
+	if ! SANITIZE=undefined stage_build; then
+		cat "$STAGE/log/build"
+		count 0 1 0 "not run: the build failed"
+	else
+		part_regress
+		part_isolation
+	fi
 }
 
 # What each failed TAP test and its servers logged, the end of it.
