@@ -10,7 +10,7 @@
 
 # "make bench P2" measures one line; the lines are no goals by themselves.
 BENCH_LINES = P1 P2 P3 P4 P5 P6 P7 P8
-SCRIPT_GOALS = help demo test test-fresh bench $(BENCH_LINES)
+SCRIPT_GOALS = help demo test test-fresh test-versions bench $(BENCH_LINES)
 
 .PHONY: $(SCRIPT_GOALS)
 .DEFAULT_GOAL := all
@@ -146,6 +146,8 @@ help:
 	@echo '                    KEEP=1    keep the temporary folder'
 	@echo 'make test-fresh     make demo and make test on a fresh Debian in a folder (root)'
 	@echo '                    GOALS="test"  only these; SUITE=bookworm'
+	@echo 'make test-versions  make test on PostgreSQL 17 and 18, each on a Debian in a folder (root)'
+	@echo '                    VERSIONS="18"  only these; and what make test takes'
 	@echo 'make bench          how quick it is, beside its contenders; a quarter of an hour'
 	@echo 'make bench P2       one line of it, of P1 to P8; see test/bench/README.md'
 
@@ -157,6 +159,9 @@ test:
 
 test-fresh:
 	@test/run/fresh.sh
+
+test-versions:
+	@test/run/versions.sh
 
 bench:
 	@test/run/bench.sh $(filter $(BENCH_LINES),$(MAKECMDGOALS))

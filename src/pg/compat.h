@@ -128,6 +128,13 @@ inqud_is_virtual(TupleDesc desc, int column)
 #endif
 }
 
+/* Timeouts that not every version has, as members of a list of settings; since 17. */
+#if PG_VERSION_NUM >= 170000
+#define INQUD_NEWER_TIMEOUTS {"transaction_timeout", "0"},
+#else
+#define INQUD_NEWER_TIMEOUTS
+#endif
+
 /* Times of a file to the nanosecond. */
 #ifdef __APPLE__
 #define INQUD_STAT_MTIME(st) ((st).st_mtimespec)

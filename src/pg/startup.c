@@ -109,9 +109,7 @@ inqud_pin_settings(void)
 		{"idle_in_transaction_session_timeout", "0"},
 		{"application_name", "inqud worker"},
 		{"max_parallel_workers_per_gather", "0"},
-#if PG_VERSION_NUM >= 170000
-		{"transaction_timeout", "0"},
-#endif
+		INQUD_NEWER_TIMEOUTS
 	};
 	int			i;
 

@@ -46,6 +46,12 @@ wanted()
 list_missing()
 {
 	MISSING=()
+	# What makes a Debian in a folder needs nothing else on this machine.
+	if [ "$WANTED" = " debian " ]; then
+		need debootstrap command -v debootstrap
+		need git command -v git
+		return
+	fi
 	need gcc command -v gcc
 	need libc6-dev test -e /usr/include/stdio.h
 	need make command -v make
@@ -165,12 +171,12 @@ main()
 		fail "These packages are missing: ${MISSING[*]}. Installing them takes apt and root (or sudo), which are not at hand; please install them and try again."
 	say "Looking for packages ..."
 	as_root apt-get -qq update || say "Some package lists could not be refreshed; going on."
-	if [ -z "$PG_RELEASE" ]; then
+	if [ "$WANTED" != " debian " ] && [ -z "$PG_RELEASE" ]; then
 		pick_release
 		list_missing
 	fi
 	say "Installing ${MISSING[*]} ..."
-	if has_server "$PG_RELEASE"; then
+	if [ "$WANTED" = " debian " ] || has_server "$PG_RELEASE"; then
 		install "${MISSING[@]}"
 	else
 		install_without_cluster "${MISSING[@]}"

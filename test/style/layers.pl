@@ -42,6 +42,9 @@ report('the PostgreSQL side includes no header of the client but inqud_client.h'
 report('ERRCODE_INQUD_ codes are raised in src/pg/errors.c only',
 	map { matches($_, qr/^(?!\s*#\s*define\b).*\bERRCODE_INQUD_/) }
 	  grep { $_ ne 'src/pg/errors.c' } @pg);
+report('what differs between versions of PostgreSQL stands in src/pg/compat.h only',
+	map { matches($_, qr/\b(?:PG_VERSION_NUM|PG_MAJORVERSION_NUM|CATALOG_VERSION_NO)\b/) }
+	  grep { $_ ne 'src/pg/compat.h' } @client, @pg);
 report('exec, fork, system and popen are not used',
 	map { matches($_, qr/\b(?:system|popen|fork|exec[lv]p?e?)\s*\(/) } @client, @pg);
 

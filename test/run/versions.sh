@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+#
+# versions.sh - "make test-versions": runs "make test" with PostgreSQL 17 and 18,
+# each on a minimal Debian of the release that has it, made in a temporary folder
+# with a clone of what is committed.  Closes with a line for each version, and
+# one with the sum of all:
+#
+#   N passed, N failed            (", N skipped" when some were)
+#
+# Needs root; see debian.sh.  It leaves nothing but the package debootstrap.  A
+# version that cannot be had, or whose tests end without a result, has failed.
+#
+# Environment: VERSIONS ("17 18"), MIRROR (this machine's), and what "make test"
+# takes.
+
+set -euo pipefail
+# shellcheck source=test/run/debian.sh
+. "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
+# shellcheck source=test/run/counts.sh
+. "$(dirname "${BASH_SOURCE[0]}")/counts.sh"
+
+VERSIONS=${VERSIONS:-17 18}
+
+# The release of Debian that has a version of PostgreSQL.
+suite_of()
+{
+	case $1 in
+		15) printf 'bookworm' ;;
+		17) printf 'trixie' ;;
+		18) printf 'forky' ;;
+		*) fail "No release of Debian is known here that has PostgreSQL $1." ;;
+	esac
+}
+
+outside()
+{
+	local version suite log status
+	local -a summary=()
+
+	for version in $VERSIONS; do
+		suite=$(suite_of "$version")
+	done
+	debian_open
+	for version in $VERSIONS; do
+		suite=$(suite_of "$version")
+		log=$DEBIAN_FOLDER/log-$version
+		status=0
+		printf '\n#### make test on %s, with PostgreSQL %s\n\n' "$suite" "$version"
+		PG=$version debian_run "$log" "$suite" "$ROOT/test/run/versions.sh" inside || status=$?
+		counts_add "$log" "$status"
+		summary+=("$(printf 'PostgreSQL %s (%s): %s' "$version" "$suite" "$ONE")")
+		rm -rf --one-file-system "$DEBIAN_FOLDER/base" "$DEBIAN_FOLDER/try"
+	done
+	printf '\n'
+	printf '%s\n' "${summary[@]}"
+	printf '\n'
+	counts_close
+}
+
+inside()
+{
+	local status=0
+
+	debian_make_base
+	debian_begin
+	debian_make test || status=$?
+	debian_check "make test"
+	debian_end
+	exit "$status"
+}
+
+if [ "${1:-}" = inside ]; then
+	inside
+else
+	outside
+fi
