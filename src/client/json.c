@@ -121,8 +121,11 @@ parse(const char *text, size_t len)
 	tokener = json_tokener_new_ex(INQUD_JSON_MAX_DEPTH + 2);
 	if (tokener == NULL)
 		return NULL;
-	json_tokener_set_flags(tokener,
-						   JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	/*
+	 * Not JSON_TOKENER_STRICT: the scan is stricter, and json-c 0.18 takes
+	 * every character beyond ASCII for a control character then.
+	 */
+	json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
 	root = json_tokener_parse_ex(tokener, text, (int) len);
 	if (json_tokener_get_error(tokener) != json_tokener_success)
 	{

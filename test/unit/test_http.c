@@ -62,6 +62,18 @@ test_normal(void)
 	ok(strcasestr(last, "\r\nContent-") == NULL, "and no body");
 }
 
+/*
+ * Connections to begin anew with: libcurl 8.22 keeps the one on which a head was
+ * cut off, and what is sent on it next gets no answer.  That is safe, see
+ * test_closed_kept, and not what the next test is about.
+ */
+static void
+renew_engine(void)
+{
+	inqud_engine_free(engine);
+	engine = inqud_engine_new(50, "inqud-test/1");
+}
+
 static void
 test_misbehaviour(void)
 {
@@ -75,6 +87,7 @@ test_misbehaviour(void)
 		ends(post, "do-empty", INQUD_NO_ANSWER, 0);
 		ends(post, "do-truncated", INQUD_NO_ANSWER, 200);
 		ends(post, "do-halfhead", INQUD_NO_ANSWER, 200);
+		renew_engine();
 		ends(post, "do-oversized", INQUD_TOO_LARGE, 200);
 		ends(post, "do-endless", INQUD_TOO_LARGE, 200);
 		ends(post, "do-bighead", INQUD_TOO_LARGE, 200);
@@ -113,8 +126,7 @@ test_closed_kept(void)
 	int			i;
 
 	/* a connection of its own for the pair */
-	inqud_engine_free(engine);
-	engine = inqud_engine_new(50, "inqud-test/1");
+	renew_engine();
 	requests = server_requests(server);
 	ends(true, "do-closekept", INQUD_DONE, 200);
 	ends(true, "do-closekept", INQUD_NO_ANSWER, 0);
