@@ -43,6 +43,13 @@ wanted()
 	[[ $WANTED == *" $1 "* ]]
 }
 
+# Can clang build a fuzzer?  Its runtime is a package of its own.
+links_fuzzer()
+{
+	printf 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return 0; }' |
+		clang -fsanitize=fuzzer,address -x c -o /dev/null -
+}
+
 list_missing()
 {
 	MISSING=()
@@ -69,6 +76,13 @@ list_missing()
 	fi
 	if wanted unit; then
 		need valgrind command -v valgrind
+	fi
+	if wanted style; then
+		welcome shellcheck command -v shellcheck
+	fi
+	if wanted fuzz; then
+		need clang command -v clang
+		need libclang-rt-dev links_fuzzer
 	fi
 	if wanted browser; then
 		need chromium command -v chromium

@@ -171,7 +171,8 @@ foreach my $word ('COMPLETED', 'CANCELLED', 'PARTIALLY_PAID', 'success', "\x{442
 	my $text = substr $word, 0, 20;
 
 	utf8::encode(my $bytes = $word);
-	walk("unknown word $text" =~ s/[^\w ]//gr,
+	# later releases end a test whose name they cannot print
+	walk("unknown word $text" =~ s/[^\w ]//gr =~ s/[^ -~]/?/gr,
 		[ [ force => { status => $word }, "open $bytes" ], [ force => { status => 'SUCCESS' }, 'closed SUCCESS' ] ],
 		phase => 'check', paid => 1,
 		history => "status:NEW>$bytes error:>$bytes status:$bytes>SUCCESS");
