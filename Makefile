@@ -22,6 +22,10 @@ PGFILEDESC = "inqud - crypto payments for the orders in PostgreSQL"
 INQUD_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" inqud.control)
 
 DATA = $(sort $(wildcard sql/inqud--*.sql))
+
+# The versions that scripts lead to: the library serves each of them, so that
+# it can be installed before a database is updated.
+SERVED = $(sort $(foreach script,$(DATA),$(lastword $(subst --, ,$(basename $(script))))))
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/client/*.c src/pg/*.c)))
 
 # The install scripts own sql/, so the regression tests live under test/;
@@ -86,7 +90,8 @@ endif
 
 # Naming the server's headers as system headers keeps warnings to our code.
 PG_CPPFLAGS = -I$(srcdir)/src -isystem $(includedir_server) \
-	-DINQUD_VERSION='"$(INQUD_VERSION)"' $(CURL_CPPFLAGS) $(JSONC_CPPFLAGS)
+	-DINQUD_VERSION='"$(INQUD_VERSION)"' -DINQUD_SERVES='"$(SERVED)"' \
+	$(CURL_CPPFLAGS) $(JSONC_CPPFLAGS)
 # Callbacks have the parameters that others prescribe, used or not; what an
 # initializer leaves out is zero, and tables rely on it.
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers
@@ -124,7 +129,7 @@ include $(PGXS)
 # many libraries.
 $(filter src/client/%,$(OBJS)): override CFLAGS += -fvisibility=hidden
 
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/client/*.h src/pg/*.h) inqud.control Makefile
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/client/*.h src/pg/*.h) inqud.control Makefile $(DATA)
 
 endif
 

@@ -62,3 +62,11 @@ COMMENT ON COLUMN inqud.daily.fees IS 'fees of what was paid, borne by the merch
 COMMENT ON COLUMN inqud.daily.credited IS 'what the merchant is credited for what was paid: a sum for each asset';
 
 GRANT SELECT ON inqud.daily TO PUBLIC;
+
+-- ------------------------------------------------------------------
+-- The end
+-- ------------------------------------------------------------------
+
+-- Changes nothing, and tells every session and worker to look at the version
+-- again: a change of the extension's row alone is told to nobody.
+GRANT USAGE ON SCHEMA inqud TO PUBLIC;

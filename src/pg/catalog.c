@@ -7,7 +7,9 @@
  * C acts for them: it checks what they may, then switches to the extension's
  * owner with a safe search_path for as long as its own statements run.  Before
  * that it makes sure that schema inqud is a member of the extension, because
- * anybody with CREATE on a database can make a schema of that name.
+ * anybody with CREATE on a database can make a schema of that name, and that the
+ * extension is of a version that this library was made for: the one is changed
+ * by ALTER EXTENSION, the other by a restart.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,34 +41,46 @@ static bool known = false;		/* is the rest still true? */
 static Oid	extension = InvalidOid;
 static Oid	owner = InvalidOid;
 static Oid	schema = InvalidOid;
+static char version[64] = "";	/* of the extension */
 static uint32 generation = 0;	/* moves when the extension is another one */
 
-/* CREATE and DROP EXTENSION, and ALTER SCHEMA, all touch pg_namespace. */
+/*
+ * CREATE and DROP EXTENSION, and ALTER SCHEMA, all touch pg_namespace.  ALTER
+ * EXTENSION by itself tells nobody: upgrade scripts touch it for our sake.
+ */
 static void
 forget(Datum arg, int cacheid, uint32 hashvalue)
 {
 	known = false;
 }
 
-/* The owner stands in pg_extension, which has no cache of its own. */
-static Oid
-extension_owner(Oid extid)
+/* Owner and version stand in pg_extension, which has no cache of its own. */
+static void
+read_extension(Oid extid)
 {
 	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	Oid			result = InvalidOid;
 
 	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(extid));
 	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
+	owner = InvalidOid;
+	version[0] = '\0';
 	if (HeapTupleIsValid(tuple))
-		result = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion,
+										RelationGetDescr(rel), &isnull);
+
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+		if (!isnull)
+			text_to_cstring_buffer(DatumGetTextPP(value), version, sizeof(version));
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return result;
 }
 
 static void
@@ -93,7 +107,9 @@ look_up(void)
 		generation++;
 	extension = extid;
 	schema = OidIsValid(extid) ? nspid : InvalidOid;
-	owner = OidIsValid(extid) ? extension_owner(extid) : InvalidOid;
+	owner = InvalidOid;
+	if (OidIsValid(extid))
+		read_extension(extid);
 }
 
 bool
@@ -102,6 +118,28 @@ inqud_extension_present(void)
 	if (!known)
 		look_up();
 	return OidIsValid(extension) && OidIsValid(schema) && OidIsValid(owner);
+}
+
+/* The versions that have a script beside this library's sources are those it serves. */
+const char *
+inqud_unserved_version(void)
+{
+	char		word[sizeof(version) + 2];
+
+	snprintf(word, sizeof(word), " %s ", version);
+	return strstr(" " INQUD_SERVES " ", word) != NULL ? NULL : version;
+}
+
+void
+inqud_report_unserved(int level)
+{
+	ereport(level,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the loaded library does not serve version \"%s\" of extension \"inqud\"",
+					version),
+			 errdetail("The library is of version %s and serves %s.",
+					   INQUD_VERSION, INQUD_SERVES),
+			 errhint("Install the library that belongs to it, restart the server, then run ALTER EXTENSION inqud UPDATE.")));
 }
 
 /* Until inqud_leave, or the end of the transaction. */
@@ -120,6 +158,8 @@ require_extension(void)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"inqud\" is not installed as its script made it"),
 				 errhint("Schema \"inqud\" must be a member of the extension; do not rename it.")));
+	if (inqud_unserved_version() != NULL)
+		inqud_report_unserved(ERROR);
 }
 
 void

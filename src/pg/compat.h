@@ -38,6 +38,13 @@
 #define pg_attribute_noreturn() __attribute__((noreturn))
 #endif
 
+/* What pg_get_loaded_modules() shows of the library; since 18. */
+#if PG_VERSION_NUM >= 180000
+#define INQUD_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "inqud", .version = INQUD_VERSION)
+#else
+#define INQUD_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
 /* One function per kind of object until 15, one for all since 16. */
 static inline AclResult
 inqud_server_aclcheck(Oid serverid, Oid roleid, AclMode mode)

@@ -129,6 +129,7 @@ extern void inqud_pin_settings(void);
 extern bool inqud_lock_database(void);
 extern bool inqud_extension_is_here(void);
 extern void inqud_leave_absent(void) pg_attribute_noreturn();
+extern void inqud_leave_if_unserved(void);
 extern void inqud_release_leases(void);
 extern void inqud_load_followed(void);
 extern void inqud_hurry(void);

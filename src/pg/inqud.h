@@ -50,10 +50,17 @@ typedef struct InqudRole
 /* Is the extension here, and schema inqud its member?  Cached until it changes. */
 extern bool inqud_extension_present(void);
 
+/* Its version, if this library was not made for it; else NULL.  After the above. */
+extern const char *inqud_unserved_version(void);
+
+/* Say so: 55000, as an ERROR or LOG. */
+extern void inqud_report_unserved(int level);
+
 /*
  * From here to inqud_leave, act as the extension's owner, with a safe
  * search_path, connected to SPI.  Errors undo all of it.  Raises 42704 when the
- * extension's schema is not what the script made.
+ * extension's schema is not what the script made, and 55000 when its version is
+ * not one that this library serves.
  */
 extern void inqud_enter(InqudRole *role);
 extern void inqud_leave(InqudRole *role);

@@ -18,7 +18,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 
-PG_MODULE_MAGIC;
+INQUD_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(inqud_home);
 

@@ -52,6 +52,29 @@ inqud_leave_absent(void)
 }
 
 /*
+ * The extension's objects are of a version that this library was not made for:
+ * to touch them would be a guess.  A restart or ALTER EXTENSION brings us back.
+ */
+void
+inqud_leave_if_unserved(void)
+{
+	const char *version = inqud_unserved_version();
+
+	if (version == NULL)
+		return;
+	inqud_report_unserved(LOG);
+	worker.good_end = true;
+	inqud_shared_lock();
+	worker.slot->wanted = false;
+	worker.slot->failures = 0;
+	snprintf(worker.slot->error, sizeof(worker.slot->error),
+			 "the loaded library does not serve version \"%s\" of the extension; restart the server after an installation, then ALTER EXTENSION inqud UPDATE",
+			 version);
+	inqud_shared_unlock();
+	proc_exit(0);
+}
+
+/*
  * Begin a transaction as the extension's owner.  "durable": its commit is
  * flushed whatever the database's default says, since it makes a URL visible;
  * else it is not waited for, since losing it only repeats a call.
@@ -63,6 +86,7 @@ inqud_worker_begin(InqudRole *role, bool durable)
 	StartTransactionCommand();
 	if (!inqud_extension_present())
 		inqud_leave_absent();
+	inqud_leave_if_unserved();
 	if (!durable)
 		(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);

@@ -211,6 +211,9 @@ changes_rights(Node *stmt)
 			return ((AlterOwnerStmt *) stmt)->objectType == OBJECT_FOREIGN_SERVER;
 		case T_GrantStmt:
 			return ((GrantStmt *) stmt)->objtype == OBJECT_FOREIGN_SERVER;
+		case T_AlterExtensionStmt:
+			/* another version: a worker that did not know the one before may return */
+			return strcmp(((AlterExtensionStmt *) stmt)->extname, "inqud") == 0;
 		default:
 			return false;
 	}

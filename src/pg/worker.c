@@ -407,6 +407,7 @@ inqud_worker_main(Datum arg)
 	inqud_pin_settings();
 	if (!inqud_extension_is_here())
 		inqud_leave_absent();
+	inqud_leave_if_unserved();
 	if (!inqud_lock_database())
 		proc_exit(1);
 

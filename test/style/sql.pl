@@ -20,6 +20,8 @@ report('every object of an install script has a comment',
 	map { uncommented($_) } files(qr/\.sql$/, 'sql'));
 report('install scripts refuse to be run by psql alone',
 	grep { join('', lines($_)) !~ /^\\echo .*\\quit$/m } files(qr/\.sql$/, 'sql'));
+report('upgrade scripts have sessions look at the version again',
+	grep { /--.*--/ && join('', lines($_)) !~ /^GRANT USAGE ON SCHEMA inqud TO PUBLIC;\n\z/m } files(qr/\.sql$/, 'sql'));
 report('the version stands in the control file only',
 	grep { join('', lines($_)) =~ /\Q"$version"\E/ } files(qr/\.[ch]$/, 'src'));
 report('every test has its expected output',
