@@ -27,8 +27,8 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-/* A worker ends its transfers within two seconds; see worker.c. */
-#define PATIENCE_MS 5000
+/* A worker ends its transfers within two seconds, see worker.c; on a busy machine it takes longer. */
+#define PATIENCE_MS 15000
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
 

@@ -108,7 +108,8 @@ my $creates = $emu->get('counts')->{creates};
 my %order = map { split / / } split /\n/, $standby->sql("SELECT id || ' ' || order_id FROM inqud.checkout");
 is_deeply([ grep { $creates->{ $order{ $_->[0] } } != 1 } @pairs ], [], 'nothing that was recorded was created twice');
 my $twice = grep { $creates->{$_} > 1 } keys %$creates;
-cmp_ok($twice, '<=', 10, 'created again was at most what was under way');
+# ten calls under way, and as many answers that were about to be written
+cmp_ok($twice, '<=', 20, 'created again was at most what was under way');
 is($standby->sql("SELECT count(*) FROM inqud.trouble"), '0', 'nothing is in inqud.trouble');
 cmp_ok($done_after, '<', 60, 'all that within seconds');
 note(sprintf 'promotion: recorded before %d, URLs read %d, a worker after %.1f s, all %d orders done after %.1f s, created again %d',
