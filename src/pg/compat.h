@@ -98,16 +98,30 @@ inqud_create_wait_event_set(int nevents)
 #endif
 }
 
-/* What pg_stat_activity shows while we wait: extensions can name theirs since 17. */
+/* What a process of ours, or a session for us, waits for. */
+typedef enum InqudWait
+{
+	INQUD_WAIT_TRANSFER,		/* an answer from the network */
+	INQUD_WAIT_TURN,			/* the rate limit */
+	INQUD_WAIT_NEWS,			/* the worker's answer to a checkout */
+	INQUD_WAIT_WORK,			/* worker, launcher: something to do */
+	INQUD_WAIT_RETRY,			/* worker: the pause after an error */
+	INQUD_WAIT_WORKER			/* the worker's end */
+} InqudWait;
+
+/* What pg_stat_activity shows meanwhile: extensions can name theirs since 17. */
 static inline uint32
-inqud_wait_event(void)
+inqud_wait_event(InqudWait what)
 {
 #if PG_VERSION_NUM >= 170000
-	static uint32 event = 0;
+	static const char *const names[] = {
+		"InqudTransfer", "InqudTurn", "InqudNews", "InqudWork", "InqudRetry", "InqudWorkerEnd"
+	};
+	static uint32 events[lengthof(names)];
 
-	if (event == 0)
-		event = WaitEventExtensionNew("InqudTransfer");
-	return event;
+	if (events[what] == 0)
+		events[what] = WaitEventExtensionNew(names[what]);
+	return events[what];
 #else
 	return PG_WAIT_EXTENSION;
 #endif

@@ -171,7 +171,7 @@ take_or_wait(int64 id, const InqudProject *project, MemoryContext work)
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("checkout " INT64_FORMAT " is being sent by the worker", id),
 					 errhint("Use inqud_wait_checkout to wait for its URL.")));
-		inqud_nap(LOOK_AGAIN_MS);
+		inqud_nap(LOOK_AGAIN_MS, INQUD_WAIT_NEWS);
 	}
 	return NULL;
 }

@@ -256,7 +256,7 @@ extern Datum inqud_checkout_row(int64 id);
 extern Datum inqud_keep_row(int column);
 
 /* Sleep, open to interrupts. */
-extern void inqud_nap(long ms);
+extern void inqud_nap(long ms, InqudWait what);
 
 /* ---------------------------------------------------------------------
  * unchanged.c: what a session remembers of reads that brought nothing new

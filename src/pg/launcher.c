@@ -405,7 +405,7 @@ inqud_launcher_main(Datum arg)
 		pgstat_report_activity(STATE_IDLE, NULL);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
-						 timeout, inqud_wait_event());
+						 timeout, inqud_wait_event(INQUD_WAIT_WORK));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
@@ -468,7 +468,7 @@ inqud_worker_stop(PG_FUNCTION_ARGS)
 		if (gone)
 			break;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 10, inqud_wait_event());
+						 10, inqud_wait_event(INQUD_WAIT_WORKER));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

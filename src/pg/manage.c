@@ -112,9 +112,9 @@ inqud_wait_checkout(PG_FUNCTION_ARGS)
 		/* whoever records news tells; another look each second costs nothing */
 		if (database)
 			(void) ConditionVariableTimedSleep(&database->news, Min(left, 1000),
-											   inqud_wait_event());
+											   inqud_wait_event(INQUD_WAIT_NEWS));
 		else
-			inqud_nap(Min(left, LOOK_AGAIN_MS));
+			inqud_nap(Min(left, LOOK_AGAIN_MS), INQUD_WAIT_NEWS);
 	}
 	if (database)
 		ConditionVariableCancelSleep();

@@ -73,10 +73,10 @@ inqud_checkout_row(int64 id)
 }
 
 void
-inqud_nap(long ms)
+inqud_nap(long ms, InqudWait what)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
-					 inqud_wait_event());
+					 inqud_wait_event(what));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }

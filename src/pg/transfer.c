@@ -103,7 +103,7 @@ wait_for(InqudTransfer *transfer)
 				return;
 		}
 		(void) WaitEventSetWait(events, inqud_engine_timeout(engine), &event, 1,
-								inqud_wait_event());
+								inqud_wait_event(INQUD_WAIT_TRANSFER));
 		ResetLatch(MyLatch);
 	}
 }
@@ -123,7 +123,7 @@ wait_for_turn(const InqudProject *project)
 			return;
 		if (GetCurrentTimestamp() - began + wait > patience)
 			inqud_raise_throttled(project, wait / 1000);
-		inqud_nap((long) (Min(wait, USECS_PER_SEC) / 1000 + 1));
+		inqud_nap((long) (Min(wait, USECS_PER_SEC) / 1000 + 1), INQUD_WAIT_TURN);
 	}
 }
 

@@ -165,7 +165,7 @@ wait_gone(InqudDatabase *database)
 	while (!is_gone(database) && GetCurrentTimestamp() < deadline)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 10, inqud_wait_event());
+						 10, inqud_wait_event(INQUD_WAIT_WORKER));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

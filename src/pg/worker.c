@@ -56,6 +56,7 @@ static uint32 work_seen = 0;
 static uint32 changes_seen = 0;
 static TimestampTz quiet_since = 0;
 static TimestampTz leave_by = 0;
+static TimestampTz statistics_due = INQUD_FAR;
 
 /*
  * Each turn takes some hundred kilobytes and gives them back.  Unless told so the
@@ -199,19 +200,37 @@ static void
 show_state(void)
 {
 	static int	shown = -1;
+	static int64 shown_followed = -1;
 	char		text[80];
 	int			busy = worker.n_in_flight + worker.n_finished;
 
 	worker.slot->in_flight = worker.n_in_flight;
 	worker.slot->followed = worker.n_followed;
-	if (busy == shown)
+	if (busy == shown && worker.n_followed == shown_followed)
 		return;
 	shown = busy;
+	shown_followed = worker.n_followed;
 	if (busy > 0)
 		worker.slot->active_at = GetCurrentTimestamp();
 	snprintf(text, sizeof(text), "inqud: under way %d, followed " INT64_FORMAT,
 			 worker.n_in_flight, worker.n_followed);
 	pgstat_report_activity(busy > 0 ? STATE_RUNNING : STATE_IDLE, text);
+}
+
+/*
+ * Tell autovacuum and others what has been written.  The server does so once a
+ * second at most, and counts from the last transaction: without our own clock the
+ * rest of a burst would be kept back for as long as the worker has nothing to do.
+ */
+static void
+flush_statistics(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (pgstat_report_stat(statistics_due <= now) == 0)
+		statistics_due = INQUD_FAR;
+	else if (statistics_due == INQUD_FAR)
+		statistics_due = now + USECS_PER_SEC;
 }
 
 static void
@@ -293,7 +312,7 @@ turn(void)
 	(void) inqud_engine_step(worker.engine);
 	if (free_to_claim)
 		inqud_run_hooks();
-	pgstat_report_stat(false);
+	flush_statistics();
 }
 
 /*
@@ -325,7 +344,7 @@ time_to_wait(void)
 	leave_if_quiet(now, inqud_enabled ? due : INQUD_FAR);
 	if ((worker.look && inqud_enabled && !worker.leaving) || news_came())
 		return 0;
-	next = Min(next, due);
+	next = Min(Min(next, due), statistics_due);
 	if (worker.leaving)
 		next = Min(next, leave_by);
 	if (worker.n_in_flight == 0 && worker.n_finished == 0 && !worker.leaving)
@@ -345,7 +364,7 @@ wait_for_something(void)
 	CHECK_FOR_INTERRUPTS();
 	reload_if_asked();
 	(void) WaitEventSetWait(events, time_to_wait(), occurred, lengthof(occurred),
-							inqud_wait_event());
+							inqud_wait_event(worker.n_in_flight > 0 ? INQUD_WAIT_TRANSFER : INQUD_WAIT_WORK));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 	reload_if_asked();
@@ -383,7 +402,7 @@ guarded_turn(void)
 	{
 		worker.look = true;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 1000, inqud_wait_event());
+						 1000, inqud_wait_event(INQUD_WAIT_RETRY));
 		ResetLatch(MyLatch);
 	}
 }
