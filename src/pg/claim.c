@@ -338,7 +338,7 @@ claim_lane(Lane *lane, dlist_head *fresh)
 
 		if (wait > 0)
 		{
-			lane->hold = now + wait;
+			inqud_lane_wait(lane, wait);
 			return;
 		}
 	}

@@ -94,6 +94,18 @@ delay_after(Job *job, InqudOutcome outcome, const InqudResponse *response)
 							project->retry_max_ms, any_number());
 }
 
+/* Does this call repeat one that has failed?  (A first create is attempt 1, a first read 0.) */
+static bool
+is_retry(Job *job)
+{
+	Followed   *followed;
+
+	if (job->task->is_create)
+		return job->task->attempts > 1;
+	followed = inqud_followed(job->task->checkout);
+	return job->task->attempts > 0 || (followed != NULL && followed->attempts > 0);
+}
+
 static void
 judge(Job *job)
 {
@@ -110,6 +122,8 @@ judge(Job *job)
 	old = MemoryContextSwitchTo(job->task->context);
 	job->message = job->reply ? inqud_outcome_text(job->reply, response) : pstrdup("out of memory");
 	MemoryContextSwitchTo(old);
+	inqud_count_transfer(&job->lane->counting, job->task->is_create, is_retry(job),
+						 outcome, response);
 	job->result.reply = job->reply;
 	job->result.outcome = inqud_outcome_name(outcome);
 	job->result.message = job->message;

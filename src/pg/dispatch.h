@@ -20,6 +20,7 @@
 #ifndef INQUD_DISPATCH_H
 #define INQUD_DISPATCH_H
 
+#include "pg/counters.h"
 #include "pg/worker.h"
 
 #include "lib/ilist.h"
@@ -37,6 +38,7 @@ typedef struct Lane
 	TimestampTz poked_due;
 	TimestampTz found_due;		/* ids that only a webhook named */
 	TimestampTz hold;			/* no claim before */
+	TimestampTz waits_until;	/* for its turn under the rate limit */
 	pairingheap *active;		/* followed checkouts by their next read */
 	pairingheap *idle;
 	dlist_head	ready;			/* jobs claimed and not started yet */
@@ -58,6 +60,7 @@ typedef struct Lane
 	uint64		limiter;
 	int64		poll_new;		/* microseconds */
 	int64		poll_active;
+	InqudCounting counting;		/* where its calls are counted */
 } Lane;
 
 /* A checkout that is followed.  A million of them take about 90 MB. */
@@ -150,6 +153,7 @@ extern void inqud_reschedule_lost(TimestampTz when);
 extern Followed *inqud_next_read(Lane *lane, TimestampTz now);
 extern int	inqud_lane_room(Lane *lane);
 extern void inqud_count_ended(Lane *lane);
+extern void inqud_lane_wait(Lane *lane, int64 wait);
 extern TimestampTz inqud_lane_next(Lane *lane);
 
 /* Who is refused (401, 403, wrong address) pauses, with a growing delay. */

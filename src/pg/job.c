@@ -128,6 +128,7 @@ inqud_give_up_running(void)
 
 			lane->in_flight--;
 			worker.n_in_flight--;
+			inqud_count_canceled(&lane->counting);
 			inqud_transfer_free(job->transfer);
 			job->transfer = NULL;
 			inqud_finish_unsent(job, job->task->is_create ? "unknown" : "held",
@@ -154,7 +155,7 @@ inqud_start_ready(void)
 
 			if (wait > 0)
 			{
-				lane->hold = GetCurrentTimestamp() + wait;
+				inqud_lane_wait(lane, wait);
 				break;
 			}
 			job = dlist_container(Job, node, dlist_pop_head_node(&lane->ready));

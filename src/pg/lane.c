@@ -122,6 +122,7 @@ inqud_lane_options(Lane *lane, const InqudProject *project)
 	lane->limiter = project->limiter;
 	lane->poll_new = project->poll_new_ms * 1000;
 	lane->poll_active = project->poll_active_ms * 1000;
+	inqud_counting_open(&lane->counting, project);
 	if (lane->window != project->max_inflight)
 	{
 		lane->window = project->max_inflight;
@@ -148,6 +149,17 @@ inqud_count_ended(Lane *lane)
 		lane->counted_from = now;
 	}
 	lane->n_ended++;
+}
+
+/* The limiter says to wait so many microseconds.  Asking again meanwhile is the same wait. */
+void
+inqud_lane_wait(Lane *lane, int64 wait)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (lane->waits_until <= now)
+		inqud_count_wait(&lane->counting);
+	lane->hold = lane->waits_until = now + wait;
 }
 
 /*

@@ -97,6 +97,37 @@ inqud_limiter_peek(uint64 key, double rate)
 	return ask(key, rate, false);
 }
 
+/* Looks only: what nobody has used takes no place for it. */
+void
+inqud_limiter_look(uint64 key, TimestampTz *next, TimestampTz *paused_until)
+{
+	InqudLimiter *limiters = inqud_shared_limiters();
+	TimestampTz now = GetCurrentTimestamp();
+	int			i;
+
+	*next = *paused_until = 0;
+	if (limiters == NULL || key == 0)
+		return;
+	inqud_shared_lock();
+	for (i = 0; i < INQUD_MAX_LIMITERS; i++)
+	{
+		InqudLimiter *limiter = &limiters[(key + i) % INQUD_MAX_LIMITERS];
+
+		if (limiter->key == key)
+		{
+			*next = Max(limiter->tat, limiter->paused_until);
+			*paused_until = limiter->paused_until;
+		}
+		if (limiter->key == key || limiter->key == 0)
+			break;
+	}
+	inqud_shared_unlock();
+	if (*next <= now)
+		*next = 0;
+	if (*paused_until <= now)
+		*paused_until = 0;
+}
+
 void
 inqud_limiter_pause(uint64 key, int64 ms)
 {

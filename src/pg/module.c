@@ -14,6 +14,7 @@
 #include "catalog/pg_control.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "pg/counters.h"
 #include "pg/worker.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -96,4 +97,5 @@ _PG_init(void)
 	inqud_shared_init();
 	inqud_launcher_init();
 	inqud_utility_init();
+	inqud_counters_init();
 }

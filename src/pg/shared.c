@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * shared.c
- *		Shared memory: one slot per database, and the rate limits.
+ *		Shared memory: one slot per database, the rate limits, and what is counted
+ *		of transfers.
  *
  * Plain data only: no process-local pointer, no descriptor.  The struct begins
  * with its size and version, so that a library that was replaced under a
@@ -15,13 +16,14 @@
 #include "pg/inqud.h"
 
 #include "miscadmin.h"
+#include "pg/counters.h"
 #include "pg/shared.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-#define INQUD_SHARED_VERSION 1
+#define INQUD_SHARED_VERSION 2
 
 typedef struct InqudShared
 {
@@ -30,6 +32,7 @@ typedef struct InqudShared
 	Latch	   *launcher;		/* NULL while none runs */
 	InqudDatabase databases[INQUD_MAX_DATABASES];
 	InqudLimiter limiters[INQUD_MAX_LIMITERS];
+	InqudCountersArea counters;
 } InqudShared;
 
 static InqudShared *shared = NULL;
@@ -69,6 +72,8 @@ shared_startup(void)
 			pg_atomic_init_u32(&area->databases[i].changes, 0);
 			ConditionVariableInit(&area->databases[i].news);
 		}
+		/* these are never taken, so nobody else says since when they count */
+		area->counters.counters[INQUD_MAX_PROJECTS].since = GetCurrentTimestamp();
 	}
 	lock = &(GetNamedLWLockTranche("inqud"))->lock;
 	LWLockRelease(AddinShmemInitLock);
@@ -108,6 +113,12 @@ InqudLimiter *
 inqud_shared_limiters(void)
 {
 	return shared ? shared->limiters : NULL;
+}
+
+InqudCountersArea *
+inqud_shared_counters(void)
+{
+	return shared ? &shared->counters : NULL;
 }
 
 InqudDatabase *

@@ -89,6 +89,9 @@ extern int64 inqud_limiter_peek(uint64 key, double rate);
 /* Inqud asked for a pause. */
 extern void inqud_limiter_pause(uint64 key, int64 ms);
 
+/* When the next call may go, and until when Inqud asked to pause; 0 = at once, not at all. */
+extern void inqud_limiter_look(uint64 key, TimestampTz *next, TimestampTz *paused_until);
+
 typedef struct InqudLimiter
 {
 	uint64		key;			/* 0 = free */

@@ -14,6 +14,7 @@
 #include "pg/inqud.h"
 
 #include "miscadmin.h"
+#include "pg/counters.h"
 #include "pg/shared.h"
 #include "pg/worker.h"
 #include "storage/latch.h"
@@ -27,12 +28,16 @@
 static InqudEngine *engine = NULL;
 static WaitEventSet *events = NULL;
 
+/* Where the calls of the project that was used last are counted. */
+static InqudCounting counting;
+
 /* What a call holds outside of memory contexts. */
 typedef struct Holder
 {
 	InqudRequest *request;
 	InqudTransfer *transfer;
 	InqudReply *reply;
+	InqudCounting counting;		/* of the transfer */
 } Holder;
 
 static void
@@ -40,6 +45,8 @@ let_go(void *arg)
 {
 	Holder	   *holder = arg;
 
+	if (holder->transfer)
+		inqud_count_canceled(&holder->counting);
 	inqud_transfer_free(holder->transfer);
 	inqud_request_free(holder->request);
 	inqud_reply_free(holder->reply);
@@ -114,6 +121,7 @@ wait_for_turn(const InqudProject *project)
 {
 	int64		patience = project->account.timeout_ms * 1000;
 	TimestampTz began = GetCurrentTimestamp();
+	bool		waited = false;
 
 	for (;;)
 	{
@@ -121,6 +129,9 @@ wait_for_turn(const InqudProject *project)
 
 		if (wait == 0)
 			return;
+		if (!waited)
+			inqud_count_wait(&counting);
+		waited = true;
 		if (GetCurrentTimestamp() - began + wait > patience)
 			inqud_raise_throttled(project, wait / 1000);
 		inqud_nap((long) (Min(wait, USECS_PER_SEC) / 1000 + 1), INQUD_WAIT_TURN);
@@ -152,6 +163,9 @@ judge(const InqudProject *project, const InqudTask *task,
 				 errmsg("out of memory")));
 	inqud_reply_hide(holder->reply, project->account.token_secret);
 	outcome = inqud_reply_outcome(holder->reply);
+	/* a session repeats no read by itself */
+	inqud_count_transfer(&counting, task->is_create, task->is_create && task->attempts > 1,
+						 outcome, response);
 	result->reply = holder->reply;
 	result->outcome = inqud_outcome_name(outcome);
 	result->message = inqud_outcome_text(holder->reply, response);
@@ -179,10 +193,12 @@ inqud_call(const InqudProject *project, const InqudTask *task,
 				 errhint("In an on_status function, use inqud_enqueue_checkout or inqud_refresh.")));
 
 	open_engine();
+	inqud_counting_open(&counting, project);
 	wait_for_turn(project);
 
 	memset(result, 0, sizeof(InqudResult));
 	result->started = GetCurrentTimestamp();
+	holder->counting = counting;
 	holder->transfer = inqud_transfer_start(engine, &project->account, request, NULL);
 	if (holder->transfer == NULL)
 		ereport(ERROR,

@@ -367,5 +367,7 @@ $id = $plain->checkout('plain')->{checkout_id};
 $emu->control('settle', { clientOrderId => 'plain' });
 is($plain->row("SELECT * FROM inqud_get_checkout('shop', '$id')")->{status}, 'SUCCESS', 'neither does reading');
 is($plain->checkout('plain')->{state}, 'closed', 'nor recording');
+is($plain->sql('SELECT count(*) FROM inqud.stats'), '0', 'without preload nothing is counted');
+$plain->raises('SELECT inqud_stats_reset()', { state => '55000', hint => qr/shared_preload_libraries/ }, 'and nothing can begin anew');
 
 done_testing();
