@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * address.c
- *		Which network addresses a transfer may connect to.
+ *		Which network addresses a transfer may connect to, and whether the file
+ *		of CA certificates may be read for it.
  *
  * Asked with the address a name was resolved to, immediately before the
  * connection is made: a name that suddenly leads into the private network must
@@ -13,12 +14,16 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "client_internal.h"
 
 #ifdef POSTGRES_H
 #error "src/client must not include postgres.h"
 #endif
+
+/* The bundle of a system has a quarter of a megabyte. */
+#define MAX_CA_FILE (16 * 1024 * 1024)
 
 typedef struct Range
 {
@@ -36,8 +41,12 @@ static const Range special_ranges[] =
 	{0xa9fe0000, 16},			/* 169.254.0.0/16 link-local */
 	{0xac100000, 12},			/* 172.16.0.0/12 private */
 	{0xc0000000, 24},			/* 192.0.0.0/24 protocol assignments */
+	{0xc0000200, 24},			/* 192.0.2.0/24 documentation */
+	{0xc0586300, 24},			/* 192.88.99.0/24 relays of 6to4 */
 	{0xc0a80000, 16},			/* 192.168.0.0/16 private */
 	{0xc6120000, 15},			/* 198.18.0.0/15 benchmarks */
+	{0xc6336400, 24},			/* 198.51.100.0/24 documentation */
+	{0xcb007100, 24},			/* 203.0.113.0/24 documentation */
 	{0xe0000000, 3}				/* 224.0.0.0/3 multicast and reserved */
 };
 
@@ -63,22 +72,32 @@ four_bytes(const uint8_t *b)
 		(uint32_t) b[2] << 8 | b[3];
 }
 
+/*
+ * Public addresses lie in 2000::/3, a few ranges of it apart; all else is
+ * unspecified, loopback, unique local, link or site local, multicast, or not
+ * in use.  An IPv4 address in disguise counts as that one.
+ */
 static bool
 is_public6(const uint8_t *b)
 {
-	static const uint8_t zeros[12];
 	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 	static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
 
-	/* an IPv4 address in disguise counts as that one; :: and ::1 too */
-	if (memcmp(b, mapped, 12) == 0 || memcmp(b, zeros, 12) == 0 ||
-		memcmp(b, nat64, 12) == 0)
+	if (memcmp(b, mapped, 12) == 0 || memcmp(b, nat64, 12) == 0)
 		return is_public4(four_bytes(b + 12));
-	if (b[0] == 0x20 && b[1] == 0x02)	/* 6to4 */
-		return is_public4(four_bytes(b + 2));
-	if ((b[0] & 0xfe) == 0xfc || b[0] == 0xff)	/* unique local, multicast */
+	if ((b[0] & 0xe0) != 0x20)
 		return false;
-	return !(b[0] == 0xfe && (b[1] & 0x80) == 0x80);	/* link and site local */
+	switch (b[0] << 8 | b[1])
+	{
+		case 0x2001:			/* Teredo and other assignments; documentation */
+			return (b[2] & 0xfe) != 0 && !(b[2] == 0x0d && b[3] == 0xb8);
+		case 0x2002:			/* 6to4 */
+			return is_public4(four_bytes(b + 2));
+		case 0x3fff:			/* documentation */
+			return (b[2] & 0xf0) != 0;
+		default:
+			return true;
+	}
 }
 
 static bool
@@ -114,4 +133,28 @@ inqud_address_allowed(const struct sockaddr *address, InqudHostKind host)
 			is_public6(in6.sin6_addr.s6_addr);
 	}
 	return false;
+}
+
+const char	inqud_unfit_ca_file[] = "ca_file is not a regular file of at most 16 MB";
+
+/*
+ * libcurl would wait for a pipe's other end, and go on reading for as long as
+ * something comes.  A file that is not there it reports itself.
+ */
+static bool
+is_fit_ca_file(const char *path)
+{
+	struct stat st;
+
+	return path[0] == '\0' || stat(path, &st) != 0 ||
+		(S_ISREG(st.st_mode) && st.st_size <= MAX_CA_FILE);
+}
+
+const char *
+inqud_connect_refusal(const struct sockaddr *address, InqudHostKind host,
+					  const char *ca_file)
+{
+	if (!inqud_address_allowed(address, host))
+		return "the host's name leads to an address that is not public";
+	return is_fit_ca_file(ca_file) ? NULL : inqud_unfit_ca_file;
 }

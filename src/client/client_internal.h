@@ -105,6 +105,17 @@ extern bool inqud_url_build(InqudBuffer *url, const char *base_url,
 extern bool inqud_address_allowed(const struct sockaddr *address,
 								  InqudHostKind host);
 
+/* What inqud_connect_refusal says of a CA file. */
+extern const char inqud_unfit_ca_file[];
+
+/*
+ * May a connection to this address be opened, and this file ("" = none) be read
+ * for its certificate?  NULL, or why not.
+ */
+extern const char *inqud_connect_refusal(const struct sockaddr *address,
+										 InqudHostKind host,
+										 const char *ca_file);
+
 /* ---------------------------------------------------------------------
  * json_scan.c: the grammar of JSON over raw text; allocates nothing
  * ---------------------------------------------------------------------

@@ -57,7 +57,7 @@ struct InqudExchange
 	const InqudRequest *request;
 	struct curl_slist headers[INQUD_MAX_HEADERS + 1];
 	InqudReceiver receiver;
-	bool		address_refused;
+	const char *refused;		/* why the last connection was not opened */
 	char		content_type[128];
 	char		curl_error[CURL_ERROR_SIZE];
 	char		error[CURL_ERROR_SIZE];
@@ -113,11 +113,10 @@ on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	int			type = address->socktype;
 
 	(void) purpose;
-	if (!inqud_address_allowed(&address->addr, exchange->request->host))
-	{
-		exchange->address_refused = true;
+	exchange->refused = inqud_connect_refusal(&address->addr,
+											  exchange->request->host, exchange->ca_file);
+	if (exchange->refused != NULL)
 		return CURL_SOCKET_BAD;
-	}
 #ifdef SOCK_CLOEXEC
 	type |= SOCK_CLOEXEC;
 #endif
@@ -347,8 +346,8 @@ explain(InqudExchange *exchange, CURLcode code)
 		text = "out of memory";
 	else if (exchange->receiver.too_large)
 		text = "reply is too large";
-	else if (exchange->address_refused && code == CURLE_COULDNT_CONNECT)
-		text = "the host's name leads to an address that is not public";
+	else if (exchange->refused != NULL && code == CURLE_COULDNT_CONNECT)
+		text = exchange->refused;
 	else if (code == CURLE_ABORTED_BY_CALLBACK)
 		text = "the kept connection was closed without an answer";
 	else if (code == CURLE_OPERATION_TIMEDOUT)
@@ -375,7 +374,8 @@ fill_response(InqudExchange *exchange, CURLcode code)
 	r->name_failed = code == CURLE_COULDNT_RESOLVE_HOST ||
 		(r->timed_out && r->progress == INQUD_NOT_SENT &&
 		 get_info(exchange->easy, CURLINFO_NAMELOOKUP_TIME_T) == 0);
-	r->tls_failed = is_tls_error(code);
+	r->tls_failed = is_tls_error(code) ||
+		exchange->refused == inqud_unfit_ca_file;
 	r->http_status = (int) get_info(exchange->easy, CURLINFO_RESPONSE_CODE);
 	r->retry_after_ms = exchange->receiver.retry_after_ms;
 	if (curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK &&
@@ -426,7 +426,7 @@ inqud_exchange_start(InqudHttp *http, InqudExchange *exchange,
 	inqud_receiver_reset(&exchange->receiver, request->post,
 						 account->max_reply_size);
 	exchange->request = request;
-	exchange->address_refused = false;
+	exchange->refused = NULL;
 	exchange->content_type[0] = '\0';
 	exchange->curl_error[0] = '\0';
 	if (!prepare_easy(exchange, http, account->ca_file) ||

@@ -157,6 +157,30 @@ is_loopback(const UrlHead *head)
 		ntohl(four.s_addr) >> 24 == 127;
 }
 
+/*
+ * Is it an address in one of the forms that only some readers know, such as 127.1
+ * or 0x7f000001?  libcurl would use a kept connection to 127.0.0.1 for it, without
+ * asking whether a name may lead there.
+ */
+static bool
+is_odd_address(const UrlHead *head)
+{
+	size_t		len = strlen(head->host);
+	size_t		start;
+	const char *last;
+	struct in_addr four;
+
+	if (head->bracketed || inet_pton(AF_INET, head->host, &four) == 1)
+		return false;
+	while (len > 0 && head->host[len - 1] == '.')
+		len--;
+	for (start = len; start > 0 && head->host[start - 1] != '.'; start--)
+		 /* to the last label */ ;
+	last = head->host + start;
+	return strncasecmp(last, "0x", 2) == 0 ||
+		strspn(last, "0123456789") >= len - start;
+}
+
 const char *
 inqud_check_base_url(const char *url)
 {
@@ -175,10 +199,13 @@ inqud_check_base_url(const char *url)
 	why = read_head(url, &head);
 	if (why != NULL)
 		return why;
+	if (is_odd_address(&head))
+		return "has a bad IPv4 address";
 	if (!head.https && !is_loopback(&head))
 		return "must begin with https:// unless it is a loopback address";
-	if (strstr(head.rest, "..") != NULL)
-		return "must not contain \"..\"";
+	/* nor in disguise: how "%2e%2e" is read is up to the other side */
+	if (strstr(head.rest, "..") != NULL || strchr(head.rest, '%') != NULL)
+		return "must not contain \"..\" or \"%\"";
 	return NULL;
 }
 

@@ -195,26 +195,47 @@ do_oversized(Connection *c)
 	return false;
 }
 
+/* A text, and another one for ever. */
+static bool
+flood(Connection *c, const char *start, const char *again)
+{
+	put_text(c, start);
+	while (put_text(c, again))
+		;
+	return false;
+}
+
 /* No length announced, and no end. */
 static bool
 do_endless(Connection *c)
 {
-	char		chunk[4096];
-
-	memset(chunk, ' ', sizeof(chunk));
-	put_text(c, "HTTP/1.1 200 OK\r\n\r\n");
-	while (put(c, chunk, sizeof(chunk)))
-		;
-	return false;
+	return flood(c, "HTTP/1.1 200 OK\r\n\r\n", "                                                ");
 }
 
 static bool
 do_bighead(Connection *c)
 {
-	put_text(c, "HTTP/1.1 200 OK\r\n");
-	while (put_text(c, "X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"))
-		;
-	return false;
+	return flood(c, "HTTP/1.1 200 OK\r\n", "X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n");
+}
+
+static bool
+do_interim(Connection *c)
+{
+	return flood(c, "", "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+static bool
+do_trailers(Connection *c)
+{
+	return flood(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+				 "X-Trailer: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n");
+}
+
+static bool
+do_extensions(Connection *c)
+{
+	return flood(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+				 "1;name=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n \r\n");
 }
 
 /* One byte whenever the client has not gone away for 5 ms. */
@@ -331,6 +352,9 @@ static const struct
 	{"/do-endless", do_endless},
 	{"/do-bighead", do_bighead},
 	{"/do-drip", do_drip},
+	{"/do-interim", do_interim},
+	{"/do-trailers", do_trailers},
+	{"/do-extensions", do_extensions},
 	{"/do-hangbody", do_hangbody},
 	{"/do-hang", do_hang},
 	{"/do-closekept", do_closekept},

@@ -11,6 +11,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "transfers.h"
@@ -19,7 +20,8 @@
  * A resolver of our own, below libcurl's: it stands in for the system's.
  *
  * "hang.example" hangs until the test ends, "private.example" leads to
- * loopback, anything else is asked of the system.
+ * loopback, "ADDRESS.to.example" to that address (colons written as "x"),
+ * anything else is asked of the system.
  * ---------------------------------------------------------------------
  */
 static pthread_mutex_t resolver_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -27,6 +29,7 @@ static pthread_cond_t resolver_news = PTHREAD_COND_INITIALIZER;
 static bool resolver_released = false;
 static int	resolver_hanging = 0;
 static int	resolver_unblocked = 0; /* threads that would take a signal */
+static int	resolver_asked = 0; /* for names that lead to an address */
 
 typedef int (*Resolver) (const char *, const char *, const struct addrinfo *,
 						 struct addrinfo **);
@@ -38,6 +41,7 @@ getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
 	Resolver	real;
 	void	   *symbol = dlsym(RTLD_NEXT, "getaddrinfo");
 	sigset_t	mask;
+	char		address[64];
 
 	memcpy(&real, &symbol, sizeof(real));
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);
@@ -56,6 +60,19 @@ getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
 	}
 	if (name != NULL && strcmp(name, "private.example") == 0)
 		name = "127.0.0.1";
+	if (name != NULL && strstr(name, ".to.example") != NULL)
+	{
+		char	   *p;
+
+		snprintf(address, sizeof(address), "%.*s", (int) (strstr(name, ".to.") - name), name);
+		for (p = address; *p != '\0'; p++)
+		{
+			if (*p == 'x')
+				*p = ':';
+		}
+		name = address;
+		resolver_asked++;
+	}
 	pthread_mutex_unlock(&resolver_lock);
 	return real(name, service, hints, result);
 }
@@ -99,12 +116,12 @@ test_not_sent(void)
 	snprintf(base_url, sizeof(base_url), "https://127.0.0.1:%d", port);
 	times_out("do-ok", false);
 	aborts("do-ok", false, "in the TLS handshake");
-	account.connect_timeout_ms = 100;
+	account.connect_timeout_ms = 1000;
 	transfer = run(true, "do-ok");
 	r = inqud_transfer_response(transfer);
 	ok(r->progress == INQUD_NOT_SENT && r->timed_out, "the connect timeout covers the handshake");
 	inqud_transfer_free(transfer);
-	account.connect_timeout_ms = 5000;
+	account.connect_timeout_ms = CONNECT_MS;
 
 	close(silent);
 	snprintf(base_url, sizeof(base_url), "http://127.0.0.1:%d", port);
@@ -126,13 +143,15 @@ test_not_sent(void)
 	r = inqud_transfer_response(transfer);
 	ok(r->progress == INQUD_NOT_SENT && r->name_failed, "a name that does not exist: %s", r->error);
 	inqud_transfer_free(transfer);
-	account.connect_timeout_ms = 5000;
+	account.connect_timeout_ms = CONNECT_MS;
 
 	snprintf(base_url, sizeof(base_url), "https://127.0.0.1:%d", server_port(server));
+	account.connect_timeout_ms = 1000;
 	transfer = run(true, "do-ok");
 	r = inqud_transfer_response(transfer);
 	ok(r->progress == INQUD_NOT_SENT || r->progress == INQUD_NO_ANSWER, "TLS to a plain server");
 	inqud_transfer_free(transfer);
+	account.connect_timeout_ms = CONNECT_MS;
 	memcpy(base_url, saved, sizeof(saved));
 	ends(true, "do-ok", INQUD_DONE, 200);
 }
@@ -161,15 +180,15 @@ test_resolver(void)
 	await_hanging(1);
 	start = now_ms();
 	inqud_transfer_free(transfer);
-	ok(now_ms() - start < 100, "freed at once while the resolver hangs");
+	ok(now_ms() - start < SOON_MS, "freed at once while the resolver hangs");
 	inqud_request_free(request);
-	account.connect_timeout_ms = 100;
+	account.connect_timeout_ms = 1000;
 	transfer = run(true, "do-ok");
 	r = inqud_transfer_response(transfer);
 	ok(r->progress == INQUD_NOT_SENT && r->timed_out && r->name_failed, "it times out: %s", r->error);
-	ok(now_ms() - start < 5000, "in time");
+	ok(now_ms() - start < CONNECT_MS, "in time");
 	inqud_transfer_free(transfer);
-	account.connect_timeout_ms = 5000;
+	account.connect_timeout_ms = CONNECT_MS;
 	memcpy(base_url, saved, sizeof(saved));
 	ends(true, "do-ok", INQUD_DONE, 200);
 	is_int(resolver_unblocked, 0, "no resolver's thread would take a signal");
@@ -178,6 +197,112 @@ test_resolver(void)
 	pthread_cond_broadcast(&resolver_news);
 	pthread_mutex_unlock(&resolver_lock);
 	await_hanging(0);
+}
+
+/*
+ * Names that lead inside: the address itself is judged, on the way to the
+ * connection.  A look-up of our own before it could be told something else
+ * than libcurl is told, hence the counting.
+ */
+static void
+test_leads_inside(void)
+{
+	static const char *const inside[] = {
+		"0.0.0.0", "10.0.0.1", "100.64.0.1", "127.0.0.1", "127.255.0.1", "169.254.169.254", "172.16.0.1",
+		"192.0.0.8", "192.0.2.1", "192.168.0.1", "198.18.0.1", "224.0.0.1", "255.255.255.255",
+		"xx1", "xx", "xxffffx127.0.0.1", "xxffffx10.0.0.1", "fe80xx1", "fc00xx1", "fd00xx1", "ff02xx1",
+		"64xff9bxx10.0.0.1", "2002xa00x1xx1", "2001xx1", "2001xdb8xx1", "xx127.0.0.1"
+	};
+	char		saved[64];
+	int			connections = server_connections(server);
+	int			asked = resolver_asked;
+	int			n = (int) (sizeof(inside) / sizeof(inside[0]));
+	int			i;
+
+	memcpy(saved, base_url, sizeof(saved));
+	for (i = 0; i < n; i++)
+	{
+		InqudTransfer *transfer;
+		const InqudResponse *r;
+
+		snprintf(base_url, sizeof(base_url), "https://%s.to.example:%d", inside[i], server_port(server));
+		transfer = run(i % 2 == 0, "do-ok");
+		r = inqud_transfer_response(transfer);
+		ok(r->progress == INQUD_NOT_SENT &&
+		   strcmp(r->error, "the host's name leads to an address that is not public") == 0,
+		   "a name must not lead to %s: %s", inside[i], r->error);
+		inqud_transfer_free(transfer);
+	}
+	is_int(resolver_asked - asked, n, "each name was looked up once");
+	is_int(server_connections(server), connections, "nothing was connected to");
+
+	/* what 127.0.0.1 was told once must not serve "localhost", nor the other way round */
+	snprintf(base_url, sizeof(base_url), "http://localhost:%d", server_port(server));
+	ends(true, "do-ok", INQUD_DONE, 200);
+	snprintf(base_url, sizeof(base_url), "https://127.0.0.1.to.example:%d", server_port(server));
+	ends(true, "do-ok", INQUD_NOT_SENT, 0);
+	memcpy(base_url, saved, sizeof(saved));
+}
+
+/* A CA file of this kind is refused at once, before anything is connected to. */
+static void
+refuses_ca_file(const char *path, const char *what)
+{
+	int64_t		start = now_ms();
+	InqudTransfer *transfer;
+	const InqudResponse *r;
+
+	account.ca_file = path;
+	transfer = run(true, "do-ok");
+	r = inqud_transfer_response(transfer);
+	ok(r->progress == INQUD_NOT_SENT && r->tls_failed, "%s as CA file: %s", what, r->error);
+	is(r->error, "ca_file is not a regular file of at most 16 MB", "... says why");
+	ok(now_ms() - start < CONNECT_MS, "... before its time is over");
+	inqud_transfer_free(transfer);
+	account.ca_file = NULL;
+}
+
+static void
+test_ca_files(void)
+{
+	char		folder[] = "/tmp/inqud-test-XXXXXX";
+	char		path[64];
+	char		saved[64];
+	char		ca_file[64];
+	Server	   *tls = server_start(ca_file, sizeof(ca_file));
+	FILE	   *file;
+
+	memcpy(saved, base_url, sizeof(saved));
+	snprintf(base_url, sizeof(base_url), "https://127.0.0.1:%d", server_port(tls));
+	if (mkdtemp(folder) == NULL)
+		exit(2);
+	snprintf(path, sizeof(path), "%s/file", folder);
+	if (mkfifo(path, 0600) != 0)
+		exit(2);
+	refuses_ca_file(path, "a pipe");
+	unlink(path);
+	refuses_ca_file(folder, "a folder");
+	refuses_ca_file("/dev/zero", "a device");
+	file = fopen(path, "w");
+	ok(file != NULL && ftruncate(fileno(file), 16 * 1024 * 1024 + 1) == 0, "a large file is made");
+	refuses_ca_file(path, "a large file");
+	is_int(server_connections(tls), 0, "nothing was connected to");
+	if (file != NULL && ftruncate(fileno(file), 0) == 0)
+		fputs("no certificate\n", file);
+	if (file != NULL)
+		fclose(file);
+	account.ca_file = path;
+	ends(true, "do-ok", INQUD_NOT_SENT, 0);
+	/* one that is set right is read with the next connection */
+	unlink(path);
+	if (symlink(ca_file, path) != 0)
+		exit(2);
+	ends(true, "do-ok", INQUD_DONE, 200);
+	unlink(path);
+	rmdir(folder);
+	account.ca_file = NULL;
+	memcpy(base_url, saved, sizeof(saved));
+	server_stop(tls);
 }
 
 static void
@@ -221,6 +346,8 @@ main(void)
 	begin();
 	test_not_sent();
 	test_resolver();
+	test_leads_inside();
 	test_tls();
+	test_ca_files();
 	return end();
 }

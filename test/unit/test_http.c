@@ -91,6 +91,9 @@ test_misbehaviour(void)
 		ends(post, "do-oversized", INQUD_TOO_LARGE, 200);
 		ends(post, "do-endless", INQUD_TOO_LARGE, 200);
 		ends(post, "do-bighead", INQUD_TOO_LARGE, 200);
+		ends(post, "do-interim", INQUD_TOO_LARGE, 100);
+		ends(post, "do-trailers", INQUD_TOO_LARGE, 200);
+		ends(post, "do-extensions", INQUD_TOO_LARGE, 200);
 		ends(post, "do-garbage", INQUD_NO_ANSWER, 0);
 		ends(post, "do-gzip", INQUD_DONE, 200);
 		ends(post, "do-ok", INQUD_DONE, 200);

@@ -22,7 +22,13 @@
 #include "tap.h"
 
 /* A test that takes longer has failed. */
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 40000
+
+/* What is expected to succeed may take long on a busy machine. */
+#define CONNECT_MS 30000
+
+/* What ends at once does so within this, also under valgrind. */
+#define SOON_MS 3000
 
 static char base_url[64];
 static InqudAccount account;
@@ -122,15 +128,15 @@ times_out(const char *word, bool sent)
 	InqudTransfer *transfer;
 	const InqudResponse *r;
 
-	account.timeout_ms = 150;
+	account.timeout_ms = 1000;
 	transfer = run(true, word);
 	r = inqud_transfer_response(transfer);
 	ok(r->progress == (sent ? INQUD_NO_ANSWER : INQUD_NOT_SENT), "%s: progress %d (%s)", word,
 	   r->progress, r->error);
 	ok(r->timed_out && !r->name_failed, "... timed out");
-	ok(now_ms() - start >= 100 && now_ms() - start < 5000, "... after its time");
+	ok(now_ms() - start >= 100 && now_ms() - start < CONNECT_MS, "... after its time");
 	inqud_transfer_free(transfer);
-	account.timeout_ms = 10000;
+	account.timeout_ms = CONNECT_MS;
 }
 
 /* Free in the middle: at once, and the engine goes on. */
@@ -154,7 +160,7 @@ aborts(const char *word, bool wait_for_request, const char *name)
 	}
 	start = now_ms();
 	inqud_transfer_free(transfer);
-	ok(now_ms() - start < 100, "%s: freed at once", name);
+	ok(now_ms() - start < SOON_MS, "%s: freed at once", name);
 	inqud_request_free(request);
 	ok(inqud_engine_done(engine) == NULL, "... and nothing is left");
 }
@@ -172,8 +178,8 @@ begin(void)
 	account.checkout_path = "/v1/user/crypto-acquiring/{project}/checkouts/{checkout}";
 	account.token_id = "TKN-1";
 	account.token_secret = "test-token-secret";
-	account.connect_timeout_ms = 5000;
-	account.timeout_ms = 10000;
+	account.connect_timeout_ms = CONNECT_MS;
+	account.timeout_ms = CONNECT_MS;
 	account.max_reply_size = 100000;
 	engine = inqud_engine_new(50, "inqud-test/1");
 }
