@@ -93,7 +93,7 @@ check_url(const char *value)
 	const char *why;
 
 	check_text("return_url", value, MAX_URL);
-	why = inqud_check_web_url(value);
+	why = inqud_check_web_url(inqud_to_utf8(value));
 	if (why)
 		invalid("return_url", psprintf("It %s.", why), NULL);
 }
@@ -176,7 +176,7 @@ check_extra(const InqudNewOrder *order)
 {
 	Jsonb	   *extra = DatumGetJsonbP(order->extra);
 	char	   *text = JsonbToCString(NULL, &extra->root, VARSIZE(extra));
-	char	   *utf8 = inqud_to_utf8(text);
+	char	   *utf8 = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 	const char *why = inqud_check_extra(utf8, strlen(utf8));
 
 	/* the client's sentence names its subject, ours is "It" */

@@ -18,17 +18,8 @@ char *
 inqud_readable(const char *utf8)
 {
 	char	   *text = inqud_from_utf8(utf8);
-	char	   *c;
 
-	if (text)
-		return text;
-	text = pstrdup(utf8 ? utf8 : "");
-	for (c = text; *c; c++)
-	{
-		if (IS_HIGHBIT_SET(*c))
-			*c = '?';
-	}
-	return text;
+	return text ? text : inqud_ascii_of(utf8 ? utf8 : "");
 }
 
 char *

@@ -138,10 +138,11 @@ extern Datum inqud_outcome_datum(const InqudTask *task, const InqudResult *resul
 /*
  * Text between the database's encoding and UTF-8.  Neither raises an error: "to"
  * puts '?' where the database holds what is no text, "from" gives NULL where the
- * database cannot say it.
+ * database cannot say it.  "ascii_of" is for such texts: the rest becomes '?'.
  */
 extern char *inqud_to_utf8(const char *text);
 extern char *inqud_from_utf8(const char *text);
+extern char *inqud_ascii_of(const char *text);
 
 extern TimestampTz inqud_from_unix(int64 usec);
 extern int64 inqud_to_unix(TimestampTz when);

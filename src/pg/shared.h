@@ -37,6 +37,7 @@ typedef struct InqudDatabase
 	int			in_flight;
 	int64		followed;
 	char		error[INQUD_ERROR_LEN];	/* last one, without secrets */
+	int			encoding;		/* of that text, if a worker wrote it */
 	pg_atomic_uint32 work;		/* commits that queued something, counted */
 	pg_atomic_uint32 changes;	/* commits that changed servers, mappings or rights */
 	ConditionVariable news;		/* something was recorded */

@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "pg/counters.h"
@@ -67,6 +68,15 @@ set_time(Datum *values, bool *nulls, int i, TimestampTz when)
 	values[i] = TimestampTzGetDatum(when);
 }
 
+/* Another database may have another encoding: of its text only ASCII is sure. */
+static Datum
+error_text(const InqudDatabase *slot)
+{
+	bool		ours = slot->encoding == GetDatabaseEncoding();
+
+	return CStringGetTextDatum(ours ? slot->error : inqud_ascii_of(slot->error));
+}
+
 static void
 add_slot(ReturnSetInfo *rsinfo, const InqudDatabase *slot, bool all)
 {
@@ -89,7 +99,7 @@ add_slot(ReturnSetInfo *rsinfo, const InqudDatabase *slot, bool all)
 	set_time(values, nulls, 9, slot->pid == 0 ? slot->wake_at : 0);
 	nulls[10] = !all || slot->error[0] == '\0';
 	if (!nulls[10])
-		values[10] = CStringGetTextDatum(slot->error);
+		values[10] = error_text(slot);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

@@ -43,9 +43,9 @@ inqud_to_unix(TimestampTz when)
  * ---------------------------------------------------------------------
  */
 
-/* Bytes that are no text in any encoding: keep what is ASCII of them. */
-static char *
-ascii_of(const char *text)
+/* Bytes that are no text in this encoding: keep what is ASCII of them. */
+char *
+inqud_ascii_of(const char *text)
 {
 	char	   *out = pstrdup(text);
 	char	   *c;
@@ -73,15 +73,15 @@ inqud_to_utf8(const char *text)
 	if (encoding == PG_UTF8 || len == 0)
 		return pstrdup(text);
 	if (encoding == PG_SQL_ASCII)
-		return pg_verify_mbstr(PG_UTF8, text, len, true) ? pstrdup(text) : ascii_of(text);
+		return pg_verify_mbstr(PG_UTF8, text, len, true) ? pstrdup(text) : inqud_ascii_of(text);
 	proc = FindDefaultConversionProc(encoding, PG_UTF8);
 	if (!OidIsValid(proc))
-		return ascii_of(text);
+		return inqud_ascii_of(text);
 	size = len * MAX_CONVERSION_GROWTH + 1;
 	out = palloc(size);
 	if (pg_do_encoding_conversion_buf(proc, encoding, PG_UTF8, (unsigned char *) text, len,
 									  (unsigned char *) out, size, true) < len)
-		return ascii_of(text);
+		return inqud_ascii_of(text);
 	return out;
 }
 
@@ -268,7 +268,7 @@ set_word(OutcomeRow *row, const char *name, const char *utf8)
 	char	   *text = inqud_from_utf8(utf8);
 
 	if (text == NULL && utf8 != NULL)
-		text = ascii_of(utf8);
+		text = inqud_ascii_of(utf8);
 	if (text)
 		set(row, name, CStringGetTextDatum(text));
 }
@@ -340,8 +340,21 @@ json_value(const char *json, Datum *value)
 	return ok;
 }
 
+/*
+ * What an answer to a create is compared with.  A text that the database cannot
+ * say is another one than was ordered, and must not look as if it were absent.
+ */
 static void
-set_checkout(OutcomeRow *row, const InqudReply *reply)
+set_ordered(OutcomeRow *row, const char *name, const char *utf8, bool is_create)
+{
+	if (is_create)
+		set_word(row, name, utf8);
+	else
+		set_text(row, name, utf8);
+}
+
+static void
+set_checkout(OutcomeRow *row, const InqudReply *reply, bool is_create)
 {
 	const InqudCheckout *c = inqud_reply_checkout(reply);
 	const char *json;
@@ -350,15 +363,15 @@ set_checkout(OutcomeRow *row, const InqudReply *reply)
 
 	set_word(row, "id", c->id);
 	set_word(row, "status", c->status);
-	set_text(row, "project_id", c->project_id);
-	set_text(row, "order_id", c->order_id);
+	set_ordered(row, "project_id", c->project_id, is_create);
+	set_ordered(row, "order_id", c->order_id, is_create);
 	set_text(row, "reason", c->reason);
 	set_text(row, "name", c->name);
-	set_text(row, "type", c->type);
+	set_ordered(row, "type", c->type, is_create);
 	set_text(row, "return_url", c->return_url);
 	set_text(row, "acquiring_url", c->acquiring_url);
 	set_number(row, "fixed_amount", c->fixed_amount);
-	set_text(row, "fixed_currency", c->fixed_currency);
+	set_ordered(row, "fixed_currency", c->fixed_currency, is_create);
 	set_time(row, "created_at", c->created_at);
 	set_time(row, "updated_at", c->updated_at);
 	set_time(row, "expires_at", c->expires_at);
@@ -417,7 +430,7 @@ inqud_outcome_datum(const InqudTask *task, const InqudResult *result)
 
 	set_result(&row, task, result);
 	if (result->reply && strcmp(result->outcome, "ok") == 0)
-		set_checkout(&row, result->reply);
+		set_checkout(&row, result->reply, task->is_create);
 	if (row.lost.len > 0)
 		set(&row, "lost", CStringGetTextDatum(row.lost.data));
 

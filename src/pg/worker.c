@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -236,8 +237,13 @@ flush_statistics(void)
 static void
 note_error(const char *message)
 {
+	int			len = pg_mbcliplen(message, (int) strlen(message),
+								   sizeof(worker.slot->error) - 1);
+
 	inqud_shared_lock();
-	strlcpy(worker.slot->error, message, sizeof(worker.slot->error));
+	memcpy(worker.slot->error, message, len);
+	worker.slot->error[len] = '\0';
+	worker.slot->encoding = GetDatabaseEncoding();
 	inqud_shared_unlock();
 }
 

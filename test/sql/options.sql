@@ -122,6 +122,9 @@ SELECT o, to_json(left(v, 60)), options_test.server(o, v, true) FROM (VALUES
   ('project_id', 'a?b'), ('project_id', 'a#b'), ('project_id', '%2e%2e'), ('project_id', 'é'), ('project_id', E'a\nb'), ('project_id', repeat('x', 201)),
   ('base_url', ''), ('base_url', 'api.inqud.com'), ('base_url', 'https://'), ('base_url', 'ftp://api.inqud.com'), ('base_url', 'file:///etc/passwd'),
   ('base_url', 'http://api.inqud.com'), ('base_url', 'http://10.0.0.1'), ('base_url', 'http://128.0.0.1'), ('base_url', 'http://[::2]'),
+  ('base_url', 'https://127.1'), ('base_url', 'https://0x7f.1'), ('base_url', 'https://2130706433'), ('base_url', 'http://[::ffff:127.0.0.1]'),
+  ('base_url', 'http://localhost.'), ('base_url', 'https://api.inqud.com/%2e%2e/'), ('base_url', 'https://api.inqud.com\@evil.example'), ('base_url', 'https://api.inqud.com:0'),
+  ('base_url', 'https://api.inqud.com:65536'), ('base_url', 'https://api.inqud.com/../x'), ('base_url', 'gopher://localhost'),
   ('base_url', 'http://localhost.evil.example'), ('base_url', 'http://evil-localhost'), ('base_url', 'http://evil.localhost.example'),
   ('base_url', 'http://127.0.0.1.evil.example'), ('base_url', 'http://evil.example/127.0.0.1'), ('base_url', 'http://localhost@evil.example'),
   ('base_url', 'https://user:xMARKERx@api.inqud.com'), ('base_url', 'https://user@api.inqud.com'),
@@ -130,6 +133,8 @@ SELECT o, to_json(left(v, 60)), options_test.server(o, v, true) FROM (VALUES
   ('checkout_path', ''), ('checkout_path', 'v1/{project}/{checkout}'), ('checkout_path', '/v1/{project}'), ('checkout_path', '/v1/{checkout}'),
   ('checkout_path', '/{project}/{checkout}/{checkout}'), ('checkout_path', '/{project}/{checkout}/{other}'), ('checkout_path', '/{project}/../{checkout}'),
   ('checkout_path', '/{project}/{checkout}?a=b'), ('checkout_path', '/{project}/{checkout}#a'), ('checkout_path', E'/{project}/\n{checkout}'), ('checkout_path', '/{project}/{checkout} '),
+  ('checkout_path', '/{project}/%2e%2e/{checkout}'), ('checkout_path', '/{project}/{checkout}%2f'), ('checkout_path', '/{project}\{checkout}'), ('checkout_path', E'/{project}/{checkout}\r\nX: y'),
+  ('checkout_path', '/{project}/{checkout}/..'), ('checkout_path', '/{project}/{'), ('checkout_path', 'https://evil.example/{project}/{checkout}'),
   ('auth', ''), ('auth', 'SIGNED'),
   ('rate_limit', ''), ('rate_limit', 'many'), ('rate_limit', '1e3'), ('rate_limit', '1.'), ('rate_limit', '.5'), ('rate_limit', '1.2.3'), ('rate_limit', 'NaN'), ('rate_limit', 'inf'),
   ('rate_limit', '100000.1'), ('rate_limit', '0x10'), ('rate_limit', ' 1'),
@@ -258,6 +263,45 @@ SELECT options_test.said('ALTER SERVER options_read OPTIONS (SET ca_file ''/othe
 SELECT options_test.said('CREATE USER MAPPING FOR PUBLIC SERVER options_read OPTIONS (secret_file ''/secrets'')');
 SELECT options_test.said('ALTER USER MAPPING FOR PUBLIC SERVER options_read OPTIONS (ADD token_id ''a'')');
 RESET ROLE;
+
+-- Who may no longer read the server's files may keep nothing going that makes
+-- the server read one but what is set; a new owner who never might, neither.
+REVOKE pg_read_server_files FROM regress_inqud_reader;
+SET ROLE regress_inqud_reader;
+SELECT options_test.said('ALTER SERVER options_read OPTIONS (SET ca_file ''/third.pem'')', true);
+SELECT options_test.said('ALTER SERVER options_read OPTIONS (SET timeout ''11s'')', true);
+SELECT options_test.said('ALTER USER MAPPING FOR PUBLIC SERVER options_read OPTIONS (SET secret_file ''/xMARKERx'')', true);
+SELECT options_test.said('ALTER USER MAPPING FOR PUBLIC SERVER options_read OPTIONS (SET token_id ''xMARKERx'')', true);
+RESET ROLE;
+ALTER SERVER options_read OWNER TO regress_inqud_owner;
+SET ROLE regress_inqud_owner;
+SELECT options_test.said('ALTER SERVER options_read OPTIONS (SET ca_file ''/third.pem'')', true);
+SELECT options_test.said('ALTER SERVER options_read OPTIONS (SET timeout ''11s'')', true);
+SELECT options_test.said('ALTER USER MAPPING FOR PUBLIC SERVER options_read OPTIONS (SET secret_file ''/xMARKERx'')', true);
+SELECT options_test.said('CREATE USER MAPPING FOR CURRENT_USER SERVER options_read OPTIONS (secret_file ''/secrets'')', true);
+SELECT options_test.said('ALTER SERVER options_read OPTIONS (DROP ca_file, SET timeout ''11s'')', true);
+SELECT options_test.said('ALTER USER MAPPING FOR PUBLIC SERVER options_read OPTIONS (DROP secret_file, SET token_id ''b'')', true);
+RESET ROLE;
+SELECT srvoptions FROM pg_foreign_server WHERE srvname = 'options_read';
+SELECT umoptions FROM pg_user_mappings WHERE srvname = 'options_read';
+
+-- ADD, SET and DROP as the server has them, and columns of foreign tables.
+SELECT options_test.said('ALTER SERVER options_mapped OPTIONS (ADD project_id ''CAP-2'')', true);
+SELECT options_test.said('ALTER SERVER options_mapped OPTIONS (SET timeout ''2s'')', true);
+SELECT options_test.said('ALTER SERVER options_mapped OPTIONS (DROP timeout)', true);
+SELECT options_test.said('ALTER SERVER options_mapped OPTIONS (ADD timeout ''2s'', ADD timeout ''3s'')', true);
+SELECT options_test.said('ALTER SERVER options_mapped OPTIONS (ADD "Timeout" ''2s'')', true);
+SELECT options_test.said('ALTER SERVER options_mapped OPTIONS (ADD "timeout " ''2s'')', true);
+SELECT options_test.said('CREATE SERVER options_probe FOREIGN DATA WRAPPER inqud OPTIONS (project_id ''CAP-1'', project_id ''CAP-2'')', true);
+SELECT options_test.said('CREATE FOREIGN TABLE options_test.f (a int OPTIONS (token_secret ''xMARKERx'')) SERVER options_mapped', true);
+SELECT options_test.said('CREATE FOREIGN DATA WRAPPER options_other VALIDATOR inqud_fdw_validator OPTIONS (token_secret ''xMARKERx'')', true);
+
+-- No kind of value of a mapping comes back, whatever is wrong with it.
+SELECT count(*) AS tried, count(*) FILTER (WHERE answer NOT LIKE 'HV024 %') AS not_refused, count(*) FILTER (WHERE answer LIKE '%ECHOED%') AS echoed
+FROM (SELECT options_test.mapping(o, v, true) AS answer
+  FROM unnest(ARRAY['token_id', 'token_secret', 'webhook_secret', 'webhook_secret_previous', 'request_webhook_secret', 'request_webhook_secret_previous', 'secret_file']) AS o,
+    unnest(ARRAY[E'xMARKERx\n', E'xMARKERx\r\nX: y', E'\txMARKERx', E'xMARKERx\x01', E'xMARKERx\x7f', E'\x1b[31mxMARKERx', 'xMARKERx' || repeat('x', 1100),
+      E'xMARKERx\n' || repeat('x', 100000), E'%s%n xMARKERx\n', E'"xMARKERx"\n', E'xMARKERx=\n', E'''xMARKERx''\n', E'xMARKERxé\n']) AS v) AS x;
 
 -- The validator called by hand says no more than through the commands.
 SELECT options_test.said(format('SELECT %s(ARRAY[''token_secret=xMARKERx '', ''token_id''], ''pg_user_mapping''::regclass)',
