@@ -21,6 +21,8 @@
 #define SHA256_BYTES 32
 #define SHA1_BYTES 20
 
+#define SIGNATURE_HEADER "X-HMAC-SHA256-Signature"
+
 static void
 to_hex(const uint8_t *bytes, size_t n, char *out)
 {
@@ -33,17 +35,6 @@ to_hex(const uint8_t *bytes, size_t n, char *out)
 		out[i * 2 + 1] = hex[bytes[i] & 15];
 	}
 	out[n * 2] = '\0';
-}
-
-/* The value of a hexadecimal digit, -1 for another character. */
-static int
-hex_value(char c)
-{
-	if (inqud_is_digit(c))
-		return c - '0';
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		return (c | 0x20) - 'a' + 10;
-	return -1;
 }
 
 /*
@@ -99,7 +90,8 @@ add_signature(InqudRequest *request, const InqudAccount *account,
 		return "could not calculate the signature";
 	to_hex(digest, sizeof(digest), signature);
 	ok = add_header(request, "X-Salt", salt) &&
-		add_header(request, "X-HMAC-SHA256-Signature", signature);
+		add_header(request, SIGNATURE_HEADER, signature);
+	inqud_wipe(digest, sizeof(digest));
 	inqud_wipe(signature, sizeof(signature));
 	return ok ? NULL : "out of memory";
 }
@@ -150,6 +142,20 @@ inqud_auth_headers(InqudRequest *request, const InqudAccount *account,
 	return why;
 }
 
+const char *
+inqud_request_signature(const InqudRequest *request)
+{
+	const size_t len = strlen(SIGNATURE_HEADER ": ");
+	int			i;
+
+	for (i = 0; i < request->nheaders; i++)
+	{
+		if (strncmp(request->headers[i], SIGNATURE_HEADER ": ", len) == 0)
+			return request->headers[i] + len;
+	}
+	return NULL;
+}
+
 bool
 inqud_webhook_digest_ok(const InqudCrypto *crypto, const char *secret,
 						const void *body, size_t body_len,
@@ -167,8 +173,8 @@ inqud_webhook_digest_ok(const InqudCrypto *crypto, const char *secret,
 	/* no early end: time must not tell how many bytes were right */
 	for (i = 0; i < SHA1_BYTES; i++)
 	{
-		int			high = hex_value(digest[i * 2]);
-		int			low = hex_value(digest[i * 2 + 1]);
+		int			high = inqud_hex_value(digest[i * 2]);
+		int			low = inqud_hex_value(digest[i * 2 + 1]);
 
 		difference |= (unsigned int) (high < 0) | (unsigned int) (low < 0);
 		difference |= (((unsigned int) high << 4) | (unsigned int) low) ^ expected[i];

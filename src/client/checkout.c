@@ -343,6 +343,28 @@ inqud_checkout_read(InqudJson *json, InqudCheckout *checkout, InqudLost *lost)
 	return missing;
 }
 
+const char *
+inqud_checkout_hide(InqudCheckout *checkout, InqudLost *lost, const char *secret)
+{
+	int			i;
+
+	for (i = 0; i < NFIELDS; i++)
+	{
+		const char **target = (const char **) ((char *) checkout + fields[i].offset);
+
+		if (fields[i].type == INQUD_FIELD_TIME || fields[i].type == INQUD_FIELD_FLAG ||
+			fields[i].type == INQUD_FIELD_AMOUNT ||
+			*target == NULL || strstr(*target, secret) == NULL)
+			continue;
+		if (fields[i].required)
+			return fields[i].name;
+		*target = NULL;
+		inqud_lost_add(lost, fields[i].object, fields[i].name);
+	}
+	checkout->lost = lost->len > 0 ? lost->text : NULL;
+	return NULL;
+}
+
 /* FNV-1a; quick, and nobody gains from a collision. */
 static uint64_t
 hash_bytes(uint64_t hash, const void *data, size_t len)

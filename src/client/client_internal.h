@@ -43,6 +43,13 @@ extern void inqud_buffer_clear(InqudBuffer *buffer, size_t keep);
 extern void inqud_buffer_free(InqudBuffer *buffer);
 
 /* ---------------------------------------------------------------------
+ * memory.c: freeing what others have filled, for libcurl
+ * ---------------------------------------------------------------------
+ */
+extern void inqud_memory_free(void *memory);
+extern void *inqud_memory_resize(void *memory, size_t size);
+
+/* ---------------------------------------------------------------------
  * text.c: UTF-8 and characters, independent of the locale
  * ---------------------------------------------------------------------
  */
@@ -67,6 +74,32 @@ inqud_is_digit(char c)
 {
 	return c >= '0' && c <= '9';
 }
+
+/* The value of a hexadecimal digit, -1 for another character. */
+static inline int
+inqud_hex_value(char c)
+{
+	if (inqud_is_digit(c))
+		return c - '0';
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (c | 0x20) - 'a' + 10;
+	return -1;
+}
+
+/* ---------------------------------------------------------------------
+ * hide.c: asterisks in place of a secret, which must not be empty
+ * ---------------------------------------------------------------------
+ */
+extern void inqud_hide_text(char *text, const char *secret);
+
+/* The text was cut: hide what may be the secret's beginning at its end. */
+extern void inqud_hide_cut(char *text, const char *secret);
+
+/*
+ * Hide it in the strings of a JSON text, escaped or not.  False when it stands
+ * elsewhere in the text, where asterisks would break the JSON.
+ */
+extern bool inqud_hide_json(char *text, size_t len, const char *secret);
 
 /* ---------------------------------------------------------------------
  * time.c, retry.c: beyond the public ones
@@ -182,6 +215,9 @@ typedef struct InqudLost
 	size_t		len;
 } InqudLost;
 
+/* Add "object.name", or "name"; one that does not fit is left out. */
+extern void inqud_lost_add(InqudLost *lost, const char *object, const char *name);
+
 /*
  * Parse.  NULL if it is no JSON or memory ran out, which "no_memory" tells
  * apart.  Of an object only the members with the wanted names are kept
@@ -246,6 +282,13 @@ extern const char *inqud_auth_headers(InqudRequest *request,
 extern const char *inqud_checkout_read(InqudJson *json, InqudCheckout *checkout,
 									   InqudLost *lost);
 extern uint64_t inqud_checkout_hash(const InqudCheckout *checkout);
+
+/*
+ * Lose the texts that contain a secret.  Returns the name of the essential
+ * member that does, which cannot be lost; else NULL.
+ */
+extern const char *inqud_checkout_hide(InqudCheckout *checkout, InqudLost *lost,
+									   const char *secret);
 
 /* ---------------------------------------------------------------------
  * poller.c: readiness of many descriptors behind one

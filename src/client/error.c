@@ -34,6 +34,7 @@ static const char *const wanted_members[] = {
 struct InqudReply
 {
 	InqudOutcome outcome;
+	bool		creating;
 	InqudJson  *json;
 	InqudCheckout checkout;
 	InqudLost	lost;
@@ -263,6 +264,7 @@ inqud_reply_read(const InqudResponse *response, bool creating,
 
 	if (reply == NULL)
 		return NULL;
+	reply->creating = creating;
 	if (!judge(reply, response, creating, checkout_id))
 	{
 		inqud_reply_free(reply);
@@ -271,13 +273,23 @@ inqud_reply_read(const InqudResponse *response, bool creating,
 	return reply;
 }
 
+static void
+drop_text(InqudReply *reply)
+{
+	inqud_wipe(reply->text, reply->text_len);
+	free(reply->text);
+	reply->text = NULL;
+	reply->text_len = 0;
+}
+
 void
 inqud_reply_free(InqudReply *reply)
 {
 	if (reply == NULL)
 		return;
 	inqud_json_free(reply->json);
-	free(reply->text);
+	drop_text(reply);
+	inqud_wipe(reply, sizeof(*reply));
 	free(reply);
 }
 
@@ -318,15 +330,30 @@ inqud_reply_hash(const InqudReply *reply)
 	return reply->outcome == INQUD_OK ? reply->hash : 1;
 }
 
-/* Overwrite every "secret" in "text" with asterisks. */
+/* Hide a secret in words of at most "size" bytes, which may have been cut. */
 static void
-hide(char *text, const char *secret)
+hide_in_words(char *text, size_t size, const char *secret)
 {
-	size_t		len = strlen(secret);
-	char	   *p;
+	inqud_hide_text(text, secret);
+	/* a cut may come up to three bytes early, on a character's border */
+	if (strlen(text) + 4 >= size)
+		inqud_hide_cut(text, secret);
+}
 
-	for (p = strstr(text, secret); p != NULL; p = strstr(p + len, secret))
-		memset(p, '*', len);
+/* Without its id and status a reply is worth nothing, and they cannot be changed. */
+static void
+hide_in_success(InqudReply *reply, const char *secret)
+{
+	if (inqud_checkout_hide(&reply->checkout, &reply->lost, secret) != NULL)
+	{
+		reply->outcome = reply->creating ? INQUD_UNKNOWN : INQUD_BAD_REPLY;
+		set_message(reply, "the reply repeats a key in its id or status");
+		drop_text(reply);
+		return;
+	}
+	if (reply->text != NULL && !inqud_hide_json(reply->text, reply->text_len, secret))
+		drop_text(reply);
+	reply->hash = inqud_checkout_hash(&reply->checkout);
 }
 
 void
@@ -334,8 +361,10 @@ inqud_reply_hide(InqudReply *reply, const char *secret)
 {
 	if (secret == NULL || *secret == '\0')
 		return;
-	hide(reply->message, secret);
-	hide(reply->code, secret);
+	hide_in_words(reply->message, sizeof(reply->message), secret);
+	hide_in_words(reply->code, sizeof(reply->code), secret);
+	if (reply->outcome == INQUD_OK && strlen(secret) >= INQUD_SECRET_MIN)
+		hide_in_success(reply, secret);
 }
 
 /* ---------------------------------------------------------------------
@@ -399,12 +428,35 @@ inqud_webhook_read(const char *body, size_t len, InqudWebhook *out)
 	return ok;
 }
 
+static void
+drop_copy(char **copy)
+{
+	if (*copy != NULL)
+		inqud_wipe(*copy, strlen(*copy));
+	free(*copy);
+	*copy = NULL;
+}
+
+void
+inqud_webhook_hide(InqudWebhook *webhook, const char *secret)
+{
+	char	  **const texts[] = {&webhook->id, &webhook->status, &webhook->checkout_id, &webhook->order_id};
+	size_t		i;
+
+	if (secret == NULL || strlen(secret) < INQUD_SECRET_MIN)
+		return;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+	{
+		if (*texts[i] != NULL && strstr(*texts[i], secret) != NULL)
+			drop_copy(texts[i]);
+	}
+}
+
 void
 inqud_webhook_free(InqudWebhook *webhook)
 {
-	free(webhook->id);
-	free(webhook->status);
-	free(webhook->checkout_id);
-	free(webhook->order_id);
-	memset(webhook, 0, sizeof(*webhook));
+	drop_copy(&webhook->id);
+	drop_copy(&webhook->status);
+	drop_copy(&webhook->checkout_id);
+	drop_copy(&webhook->order_id);
 }

@@ -214,11 +214,13 @@ prepare_easy(InqudExchange *exchange, const InqudHttp *http, const char *ca_file
 		set_policy(exchange->easy, http, ca_file);
 }
 
-/* The request's headers as libcurl's list, without copying any. */
+/*
+ * The request's headers as libcurl's list, without copying any.  Without
+ * "Expect:" it would wait for "100 Continue" before a longer body.
+ */
 static void
 link_headers(InqudExchange *exchange)
 {
-	/* libcurl would wait for "100 Continue" before a longer body */
 	static char no_expect[] = "Expect:";
 	const InqudRequest *request = exchange->request;
 	int			i;
@@ -299,10 +301,7 @@ get_info(CURL *easy, CURLINFO info)
 	return value > 0 ? value : 0;
 }
 
-/*
- * How far it came.  "Not sent" is claimed only when libcurl never came to the
- * point of sending: the error's code alone does not tell.
- */
+/* How far it came.  The error's code alone does not tell whether anything was sent. */
 static InqudProgress
 find_progress(InqudExchange *exchange, CURLcode code)
 {
@@ -489,7 +488,8 @@ init_libcurl(void)
 	static bool done = false;
 
 	if (!done)
-		done = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+		done = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, inqud_memory_free,
+									inqud_memory_resize, strdup, calloc) == CURLE_OK;
 	return done;
 }
 

@@ -228,6 +228,9 @@ extern const char *inqud_request_url(const InqudRequest *request);
 extern const char *inqud_request_body(const InqudRequest *request, size_t *len);
 extern const char *inqud_request_header(const InqudRequest *request, int i);
 
+/* The signature among its headers; NULL when it has none. */
+extern const char *inqud_request_signature(const InqudRequest *request);
+
 /* Wipes and frees; NULL is allowed. */
 extern void inqud_request_free(InqudRequest *request);
 
@@ -392,9 +395,14 @@ extern const char *inqud_reply_message(const InqudReply *reply);
 extern const char *inqud_reply_code(const InqudReply *reply);
 
 /*
- * Put asterisks in place of "secret" wherever message and code contain it: for
- * a server that quotes what it was sent.  NULL and "" hide nothing.
+ * Take "secret" out of the reply, for a server that quotes what it was sent:
+ * asterisks stand for it in message, code and JSON, a member that contains it is
+ * lost, and a reply with it in its id or status is not understood any more.
+ * NULL and "" hide nothing; less than INQUD_SECRET_MIN bytes are hidden in
+ * message and code only, since an ordinary word may contain them.  To be called
+ * before the reply is asked for anything.
  */
+#define INQUD_SECRET_MIN 8
 extern void inqud_reply_hide(InqudReply *reply, const char *secret);
 
 /* The object, when the outcome is OK. */
@@ -424,6 +432,9 @@ typedef struct InqudWebhook
 } InqudWebhook;
 
 extern bool inqud_webhook_read(const char *body, size_t len, InqudWebhook *out);
+
+/* Drop what contains "secret", as above. */
+extern void inqud_webhook_hide(InqudWebhook *webhook, const char *secret);
 extern void inqud_webhook_free(InqudWebhook *webhook);
 
 /* ---------------------------------------------------------------------

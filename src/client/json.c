@@ -111,27 +111,83 @@ mend(void *arg, InqudJsonFlaw flaw, size_t offset)
 	}
 }
 
-static json_object *
-parse(const char *text, size_t len)
+/* Wipe the texts of a value; the scan has bounded how deep it goes. */
+static void
+wipe_value(json_object *value)
+{
+	size_t		i;
+
+	if (json_object_is_type(value, json_type_string))
+	{
+		char	   *text;
+		const char *own = json_object_get_string(value);
+
+		/* its own memory, which it has no other way to wipe */
+		memcpy(&text, &own, sizeof(text));
+		inqud_wipe(text, (size_t) json_object_get_string_len(value));
+	}
+	else if (json_object_is_type(value, json_type_array))
+	{
+		for (i = 0; i < json_object_array_length(value); i++)
+			wipe_value(json_object_array_get_idx(value, i));
+	}
+	else if (json_object_is_type(value, json_type_object))
+	{
+		json_object_object_foreach(value, name, member)
+		{
+			(void) name;
+			wipe_value(member);
+		}
+	}
+}
+
+static void
+free_object(json_object *root)
+{
+	wipe_value(root);
+	json_object_put(root);
+}
+
+static json_tokener *
+new_tokener(size_t len)
 {
 	json_tokener *tokener;
-	json_object *root;
 
 	/* json-c counts levels differently; the scan has applied our limit */
 	tokener = json_tokener_new_ex(INQUD_JSON_MAX_DEPTH + 2);
 	if (tokener == NULL)
 		return NULL;
+	/* room for all at once: growing would leave copies behind */
+	if (printbuf_memset(tokener->pb, 0, 0, (int) len + 1) < 0)
+	{
+		json_tokener_free(tokener);
+		return NULL;
+	}
+	printbuf_reset(tokener->pb);
+
 	/*
 	 * Not JSON_TOKENER_STRICT: the scan is stricter, and json-c 0.18 takes
 	 * every character beyond ASCII for a control character then.
 	 */
 	json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
+	return tokener;
+}
+
+static json_object *
+parse(const char *text, size_t len)
+{
+	json_tokener *tokener = new_tokener(len);
+	json_object *root;
+
+	if (tokener == NULL)
+		return NULL;
 	root = json_tokener_parse_ex(tokener, text, (int) len);
 	if (json_tokener_get_error(tokener) != json_tokener_success)
 	{
-		json_object_put(root);
+		free_object(root);
 		root = NULL;
 	}
+	inqud_wipe(tokener->pb->buf, (size_t) tokener->pb->size);
 	json_tokener_free(tokener);
 	return root;
 }
@@ -211,7 +267,8 @@ inqud_json_free(InqudJson *json)
 {
 	if (json == NULL)
 		return;
-	json_object_put(json->root);
+	free_object(json->root);
+	inqud_wipe(json, sizeof(*json));
 	free(json);
 }
 
@@ -278,9 +335,8 @@ inqud_json_text(InqudJson *json, const char *name, bool or_number)
  * ---------------------------------------------------------------------
  */
 
-/* Add a name to those that were lost; one that does not fit is left out. */
-static void
-lose(InqudLost *lost, const char *object, const char *name)
+void
+inqud_lost_add(InqudLost *lost, const char *object, const char *name)
 {
 	size_t		room = sizeof(lost->text) - lost->len;
 	int			n;
@@ -385,7 +441,7 @@ find_object(json_object *root, const char *name, InqudLost *lost)
 		return NULL;
 	if (json_object_is_type(value, json_type_object))
 		return value;
-	lose(lost, NULL, name);
+	inqud_lost_add(lost, NULL, name);
 	return NULL;
 }
 
@@ -412,7 +468,7 @@ inqud_json_fields(InqudJson *json, const InqudField *fields, int nfields,
 		good = present && read_field(json, value, field,
 									 (char *) target + field->offset);
 		if (present && !good)
-			lose(lost, field->object, field->name);
+			inqud_lost_add(lost, field->object, field->name);
 		if (!good && field->required && missing == NULL)
 			missing = field->name;
 	}

@@ -116,7 +116,7 @@ judge(Job *job)
 	job->reply = inqud_reply_read(response, job->task->is_create,
 								  job->task->is_create ? NULL : job->task->checkout_id);
 	if (job->reply)
-		inqud_reply_hide(job->reply, job->project->account.token_secret);
+		inqud_hide_in_reply(job->reply, job->project, job->request);
 	/* out of memory: as if no answer had come */
 	outcome = job->reply ? inqud_reply_outcome(job->reply) : INQUD_UNKNOWN;
 	old = MemoryContextSwitchTo(job->task->context);

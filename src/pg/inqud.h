@@ -201,6 +201,14 @@ extern char *inqud_readable(const char *utf8);
 extern char *inqud_outcome_text(const InqudReply *reply, const InqudResponse *response);
 
 /* ---------------------------------------------------------------------
+ * hide.c: what must not come back out of what the other side says
+ * ---------------------------------------------------------------------
+ */
+extern void inqud_hide_in_reply(InqudReply *reply, const InqudProject *project,
+								const InqudRequest *request);
+extern void inqud_hide_in_webhook(InqudWebhook *webhook, const InqudProject *project);
+
+/* ---------------------------------------------------------------------
  * enqueue.c: orders into the queue
  * ---------------------------------------------------------------------
  */

@@ -150,7 +150,7 @@ next_read_ms(const InqudProject *project, const InqudReply *reply)
 }
 
 static void
-judge(const InqudProject *project, const InqudTask *task,
+judge(const InqudProject *project, const InqudTask *task, const InqudRequest *request,
 	  const InqudResponse *response, InqudResult *result, Holder *holder)
 {
 	InqudOutcome outcome;
@@ -161,7 +161,7 @@ judge(const InqudProject *project, const InqudTask *task,
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory")));
-	inqud_reply_hide(holder->reply, project->account.token_secret);
+	inqud_hide_in_reply(holder->reply, project, request);
 	outcome = inqud_reply_outcome(holder->reply);
 	/* a session repeats no read by itself */
 	inqud_count_transfer(&counting, task->is_create, task->is_create && task->attempts > 1,
@@ -207,7 +207,7 @@ inqud_call(const InqudProject *project, const InqudTask *task,
 				 errdetail("The transfer could not be started.")));
 	wait_for(holder->transfer);
 	result->arrived = GetCurrentTimestamp();
-	judge(project, task, inqud_transfer_response(holder->transfer), result, holder);
+	judge(project, task, request, inqud_transfer_response(holder->transfer), result, holder);
 	inqud_transfer_free(holder->transfer);
 	holder->transfer = NULL;
 }

@@ -106,7 +106,7 @@ free_webhook(void *arg)
 
 /* Read the body; what was malloc'ed goes with the context. */
 static InqudWebhook *
-parse(const bytea *body, MemoryContext context)
+parse(const InqudProject *project, const bytea *body, MemoryContext context)
 {
 	InqudWebhook *webhook = MemoryContextAllocZero(context, sizeof(InqudWebhook));
 	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(*callback));
@@ -117,6 +117,7 @@ parse(const bytea *body, MemoryContext context)
 	if (VARSIZE_ANY_EXHDR(body) > MAX_BODY ||
 		!inqud_webhook_read(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), webhook))
 		memset(webhook, 0, sizeof(InqudWebhook));
+	inqud_hide_in_webhook(webhook, project);
 	return webhook;
 }
 
@@ -145,7 +146,7 @@ inqud_receive_webhook(PG_FUNCTION_ARGS)
 	project = inqud_project_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), GetUserId(), 0);
 	inqud_project_release_with(project, work);
 	verify(project, body, digest);
-	note(project, parse(body, work));
+	note(project, parse(project, body, work));
 	MemoryContextDelete(work);
 	PG_RETURN_BOOL(true);
 }

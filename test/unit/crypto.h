@@ -32,6 +32,7 @@ test_hmac_sha256(const void *key, size_t keylen, const void *data1, size_t len1,
 		memcpy(message + len1, data2, len2);
 	good = HMAC(EVP_sha256(), key, (int) keylen, message, len1 + len2, digest,
 				&len) != NULL;
+	inqud_wipe(message, len1 + len2);
 	free(message);
 	return good && len == 32;
 }

@@ -15,6 +15,7 @@
 
 #define ID "CCO-11111111-2222-4333-8444-555555555555"
 
+__attribute__((unused))
 static InqudReply *
 read_reply(int status, const char *body, size_t len, bool creating, const char *id)
 {
@@ -39,6 +40,7 @@ read_reply(int status, const char *body, size_t len, bool creating, const char *
 	return reply;
 }
 
+__attribute__((unused))
 static InqudReply *
 read_text(const char *body)
 {

@@ -107,6 +107,7 @@ run(bool post, const char *word)
 	return done;
 }
 
+__attribute__((unused))
 static void
 ends(bool post, const char *word, InqudProgress progress, int status)
 {
@@ -121,6 +122,7 @@ ends(bool post, const char *word, InqudProgress progress, int status)
 }
 
 /* Ends by its timeout, "sent" says whether something may have happened. */
+__attribute__((unused))
 static void
 times_out(const char *word, bool sent)
 {
