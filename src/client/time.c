@@ -151,10 +151,15 @@ read_zone(Cursor *cursor, int *offset)
 	return hours < 16 && minutes < 60 && cursor->p == cursor->end;
 }
 
-/* Year to second; the seconds may be absent, as some programs print them so. */
+/*
+ * Year to second and its fraction; the seconds may be absent, as some programs
+ * print them so.  A fraction of a minute nobody prints, and it would be taken
+ * for one of a second.
+ */
 static bool
-read_moment(Cursor *cursor, Moment *m)
+read_moment(Cursor *cursor, Moment *m, int64_t *fraction)
 {
+	*fraction = 0;
 	if (!read_number(cursor, 4, &m->year) || !read_char(cursor, '-') ||
 		!read_number(cursor, 2, &m->month) || !read_char(cursor, '-') ||
 		!read_number(cursor, 2, &m->day))
@@ -166,7 +171,10 @@ read_moment(Cursor *cursor, Moment *m)
 		!read_number(cursor, 2, &m->minute))
 		return false;
 	m->second = 0;
-	return !read_char(cursor, ':') || read_number(cursor, 2, &m->second);
+	if (!read_char(cursor, ':'))
+		return true;
+	return read_number(cursor, 2, &m->second) &&
+		(!read_char(cursor, '.') || read_fraction(cursor, fraction));
 }
 
 bool
@@ -175,12 +183,10 @@ inqud_time_read(const char *text, size_t len, int64_t *usec)
 	Cursor		cursor = {text, text + len};
 	Moment		m;
 	int64_t		seconds;
-	int64_t		fraction = 0;
+	int64_t		fraction;
 	int			offset;
 
-	if (!read_moment(&cursor, &m))
-		return false;
-	if (read_char(&cursor, '.') && !read_fraction(&cursor, &fraction))
+	if (!read_moment(&cursor, &m, &fraction))
 		return false;
 	if (!read_zone(&cursor, &offset) || !moment_to_seconds(&m, &seconds))
 		return false;

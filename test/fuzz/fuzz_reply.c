@@ -47,17 +47,88 @@ check_checkout(const InqudCheckout *c)
 	MUST(c->created_at >= 0 && c->updated_at >= 0 && c->expires_at >= 0);
 }
 
+/* For people: no control characters, and no secret once it is hidden. */
+static void
+check_message(InqudReply *reply, bool hide)
+{
+	const char *p;
+
+	MUST(strlen(inqud_reply_message(reply)) <= 500);
+	check_text(inqud_reply_message(reply));
+	check_text(inqud_reply_code(reply));
+	for (p = inqud_reply_message(reply); *p != '\0'; p++)
+		MUST((unsigned char) *p >= ' ' && *p != 0x7f);
+	if (hide)
+	{
+		inqud_reply_hide(reply, "a");
+		MUST(strchr(inqud_reply_message(reply), 'a') == NULL);
+		MUST(strchr(inqud_reply_code(reply), 'a') == NULL);
+	}
+}
+
+/* What a status can lead to, whatever the body says. */
+static void
+check_outcome(InqudOutcome outcome, int status, bool creating)
+{
+	switch (outcome)
+	{
+		case INQUD_OK:
+			MUST(status / 100 == 2);
+			break;
+		case INQUD_BAD_REPLY:
+			MUST(status < 300 && !creating);
+			break;
+		case INQUD_NOT_FOUND:
+			MUST(status == 404 && !creating);
+			break;
+		case INQUD_REFUSED:
+			MUST(status == 400 || status == 409);
+			break;
+		case INQUD_AUTH:
+			MUST(status == 401);
+			break;
+		case INQUD_THROTTLED:
+			MUST(status == 408 || status == 429);
+			break;
+		case INQUD_ROUTE:
+			MUST(status == 302 || status == 404 || status == 405);
+			break;
+		case INQUD_UNKNOWN:
+			MUST(status >= 500 || (status < 300 && (creating || status == 0)));
+			break;
+		case INQUD_UNREACHABLE:
+			MUST(false);
+	}
+}
+
+/* What is kept for jsonb is the body, and is fit for it. */
+static void
+check_json(const InqudReply *reply, const char *body, size_t body_len)
+{
+	InqudJsonScan scan = {0};
+	size_t		len = 0;
+	const char *text = inqud_reply_json(reply, &len);
+
+	MUST(inqud_json_scan(body, body_len, &scan));
+	MUST((text != NULL) == scan.storable);
+	MUST(text == NULL || (len == body_len && memcmp(text, body, len) == 0));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const int statuses[] = {200, 201, 302, 400, 401, 404, 405, 408, 409, 429, 500, 0};
 	InqudResponse response;
 	InqudReply *reply;
+	bool		creating;
+	const char *id;
 	char	   *body;
 	size_t		len;
 
 	if (size < 2)
 		return 0;
+	creating = (data[1] & 1) != 0;
+	id = (data[1] & 2) != 0 ? "CCO-1" : NULL;
 	body = to_text(data + 2, size - 2);
 	memset(&response, 0, sizeof(response));
 	response.progress = (data[1] & 0x60) == 0 ? INQUD_TOO_LARGE : INQUD_DONE;
@@ -65,20 +136,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	response.error = "";
 	response.body = body;
 	response.body_len = size - 2;
-	reply = inqud_reply_read(&response, (data[1] & 1) != 0, (data[1] & 2) != 0 ? "CCO-1" : NULL);
-	free(body);
+	reply = inqud_reply_read(&response, creating, id);
 	MUST(reply != NULL);
-	MUST(strlen(inqud_reply_message(reply)) <= 500);
-	check_text(inqud_reply_message(reply));
-	check_text(inqud_reply_code(reply));
 	MUST(inqud_reply_hash(reply) != 0);
+	check_outcome(inqud_reply_outcome(reply), response.http_status, creating);
 	if (inqud_reply_outcome(reply) == INQUD_OK)
-		check_checkout(inqud_reply_checkout(reply));
-	else
 	{
-		MUST(inqud_reply_checkout(reply) == NULL && inqud_reply_json(reply, &len) == NULL);
-		inqud_reply_hide(reply, "a");
+		MUST(response.progress == INQUD_DONE);
+		check_checkout(inqud_reply_checkout(reply));
+		MUST(id == NULL || strcmp(inqud_reply_checkout(reply)->id, id) == 0);
+		check_json(reply, body, response.body_len);
 	}
+	else
+		MUST(inqud_reply_checkout(reply) == NULL && inqud_reply_json(reply, &len) == NULL);
+	check_message(reply, inqud_reply_outcome(reply) != INQUD_OK);
 	inqud_reply_free(reply);
+	free(body);
 	return 0;
 }
