@@ -23,7 +23,8 @@ mapfile -t LIBRARIES < <(pkg-config --cflags libcurl json-c | tr ' ' '\n' | sed 
 tidy()
 {
 	local file=$1 said=$2
-	local -a flags=(-std=gnu11 -D_GNU_SOURCE '-DINQUD_VERSION="0"' -Isrc)
+	local -a flags=(-std=gnu11 -D_GNU_SOURCE '-DINQUD_VERSION="0"'
+		'-DINQUD_SERVES="0"' -Isrc)
 
 	case $file in
 		src/client/*) flags+=("${LIBRARIES[@]}") ;;
