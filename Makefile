@@ -10,7 +10,7 @@
 
 # "make bench P2" measures one line; the lines are no goals by themselves.
 BENCH_LINES = P1 P2 P3 P4 P5 P6 P7 P8
-SCRIPT_GOALS = help demo test test-fresh test-versions bench $(BENCH_LINES)
+SCRIPT_GOALS = help demo test test-fresh test-versions deb dist bench $(BENCH_LINES)
 
 .PHONY: $(SCRIPT_GOALS)
 .DEFAULT_GOAL := all
@@ -153,6 +153,9 @@ help:
 	@echo '                    GOALS="test"  only these; SUITE=bookworm'
 	@echo 'make test-versions  make test on PostgreSQL 17 and 18, each on a Debian in a folder (root)'
 	@echo '                    VERSIONS="18"  only these; and what make test takes'
+	@echo 'make dist           inqud-VERSION.zip and .tar.gz of what is committed; OUT=build'
+	@echo 'make deb            Debian packages for PostgreSQL 15, 17 and 18, built and tried (root)'
+	@echo '                    VERSIONS="15"  only these; OUT=build'
 	@echo 'make bench          how quick it is, beside its contenders; a quarter of an hour'
 	@echo 'make bench P2       one line of it, of P1 to P8; see test/bench/README.md'
 
@@ -167,6 +170,12 @@ test-fresh:
 
 test-versions:
 	@test/run/versions.sh
+
+dist:
+	@OUT='$(OUT)' test/run/dist.sh
+
+deb:
+	@OUT='$(OUT)' test/run/deb.sh
 
 bench:
 	@test/run/bench.sh $(filter $(BENCH_LINES),$(MAKECMDGOALS))

@@ -27,6 +27,17 @@ fail()
 	exit 1
 }
 
+# The release of Debian that has a version of PostgreSQL.
+debian_of_postgres()
+{
+	case $1 in
+		15) printf 'bookworm' ;;
+		17) printf 'trixie' ;;
+		18) printf 'forky' ;;
+		*) fail "No release of Debian is known here that has PostgreSQL $1." ;;
+	esac
+}
+
 own_suite()
 {
 	# shellcheck source=/dev/null
@@ -120,6 +131,8 @@ debian_make_base()
 		fail "A minimal $DEBIAN_SUITE could not be made."
 	fi
 	debian_write_sources "$base"
+	# what is thrown away need not be flushed
+	printf 'force-unsafe-io\n' >"$base/etc/dpkg/dpkg.cfg.d/unsafe"
 	debian_in "$base" sh -c 'apt-get -qq update &&
 		apt-get -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 install make git >/dev/null' </dev/null
 }

@@ -140,7 +140,7 @@ test_names()
 part_style()
 {
 	tap_part 300 --prefix perl test/style/layers.pl test/style/text.pl \
-		test/style/sql.pl test/style/shell.pl
+		test/style/sql.pl test/style/shell.pl test/style/meta.pl
 }
 
 # The build in the folder is the one that every later part uses, so it comes

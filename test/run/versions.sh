@@ -21,28 +21,17 @@ set -euo pipefail
 
 VERSIONS=${VERSIONS:-17 18}
 
-# The release of Debian that has a version of PostgreSQL.
-suite_of()
-{
-	case $1 in
-		15) printf 'bookworm' ;;
-		17) printf 'trixie' ;;
-		18) printf 'forky' ;;
-		*) fail "No release of Debian is known here that has PostgreSQL $1." ;;
-	esac
-}
-
 outside()
 {
 	local version suite log status
 	local -a summary=()
 
 	for version in $VERSIONS; do
-		suite=$(suite_of "$version")
+		debian_of_postgres "$version" >/dev/null
 	done
 	debian_open
 	for version in $VERSIONS; do
-		suite=$(suite_of "$version")
+		suite=$(debian_of_postgres "$version")
 		log=$DEBIAN_FOLDER/log-$version
 		status=0
 		printf '\n#### make test on %s, with PostgreSQL %s\n\n' "$suite" "$version"
