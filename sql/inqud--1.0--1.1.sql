@@ -15,6 +15,57 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 -- ------------------------------------------------------------------
 
 /*
+ * The days on which there is anything, found one after the other along an index,
+ * and the moments between which to look for them.  So whoever asks a report for
+ * some days has these read and no others, in whatever time zone, of which no
+ * index on a day could know.  Where clocks are set back at midnight, a day
+ * begins an hour before the moment that its name stands for: the bounds are that
+ * much wider, and who uses them compares the day too.
+ */
+CREATE VIEW inqud._day_made WITH (security_invoker = true) AS
+	WITH RECURSIVE d (day, since, until, next) AS (
+		SELECT f.day, f.day::timestamptz - interval '1 hour', (f.day + 1)::timestamptz,
+			(f.day + 1)::timestamptz - interval '1 hour'
+		FROM (SELECT min(c.created_at)::date AS day FROM inqud.checkout c) AS f
+		WHERE f.day IS NOT NULL
+		UNION
+		SELECT n.day, n.day::timestamptz - interval '1 hour', (n.day + 1)::timestamptz,
+			(n.day + 1)::timestamptz - interval '1 hour'
+		FROM d CROSS JOIN LATERAL (
+			SELECT min(c.created_at)::date AS day FROM inqud.checkout c
+			WHERE c.created_at >= d.next AND c.created_at::date > d.day) AS n
+		WHERE n.day IS NOT NULL
+	)
+	SELECT d.day, d.since, d.until FROM d;
+COMMENT ON VIEW inqud._day_made IS 'days on which checkouts were made';
+COMMENT ON COLUMN inqud._day_made.day IS 'day in the session''s time zone';
+COMMENT ON COLUMN inqud._day_made.since IS 'it begins at this moment or later';
+COMMENT ON COLUMN inqud._day_made.until IS 'it ends before this moment';
+
+CREATE VIEW inqud._day_ended WITH (security_invoker = true) AS
+	WITH RECURSIVE d (day, since, until, next) AS (
+		SELECT f.day, f.day::timestamptz - interval '1 hour', (f.day + 1)::timestamptz,
+			(f.day + 1)::timestamptz - interval '1 hour'
+		FROM (SELECT min(CASE WHEN c.status_at IS NULL THEN c.closed_at ELSE c.status_at END)::date AS day FROM inqud.checkout c
+			  WHERE c.status IN ('SUCCESS', 'CONFLICT', 'EXPIRED')) AS f
+		WHERE f.day IS NOT NULL
+		UNION
+		SELECT n.day, n.day::timestamptz - interval '1 hour', (n.day + 1)::timestamptz,
+			(n.day + 1)::timestamptz - interval '1 hour'
+		FROM d CROSS JOIN LATERAL (
+			SELECT min(CASE WHEN c.status_at IS NULL THEN c.closed_at ELSE c.status_at END)::date AS day FROM inqud.checkout c
+			WHERE c.status IN ('SUCCESS', 'CONFLICT', 'EXPIRED')
+				AND CASE WHEN c.status_at IS NULL THEN c.closed_at ELSE c.status_at END >= d.next
+				AND CASE WHEN c.status_at IS NULL THEN c.closed_at ELSE c.status_at END::date > d.day) AS n
+		WHERE n.day IS NOT NULL
+	)
+	SELECT d.day, d.since, d.until FROM d;
+COMMENT ON VIEW inqud._day_ended IS 'days on which checkouts were paid, expired or came into conflict';
+COMMENT ON COLUMN inqud._day_ended.day IS 'day in the session''s time zone';
+COMMENT ON COLUMN inqud._day_ended.since IS 'it begins at this moment or later';
+COMMENT ON COLUMN inqud._day_ended.until IS 'it ends before this moment';
+
+/*
  * Each checkout counts on the day on which it was made, and once more on the day
  * on which its outcome came.  Prices are added up within one currency, what the
  * chains moved within one asset.
@@ -28,23 +79,32 @@ CREATE VIEW inqud.daily WITH (security_invoker = true) AS
 		jsonb_object_agg(a.asset, a.fees) FILTER (WHERE a.asset IS NOT NULL AND a.fees IS NOT NULL) AS fees,
 		jsonb_object_agg(a.asset, a.credited) FILTER (WHERE a.asset IS NOT NULL AND a.credited IS NOT NULL) AS credited
 	FROM (
-		SELECT c.project, c.created_at::date AS day, c.currency, NULL::text AS asset,
-			count(*) AS created, 0::bigint AS paid, 0::bigint AS conflict, 0::bigint AS expired,
-			sum(c.amount) AS created_amount, NULL::numeric AS paid_amount,
+		SELECT m.project, d.day, m.currency, NULL::text AS asset,
+			m.created, 0::bigint AS paid, 0::bigint AS conflict, 0::bigint AS expired,
+			m.created_amount, NULL::numeric AS paid_amount,
 			NULL::numeric AS received, NULL::numeric AS fees, NULL::numeric AS credited
-		FROM inqud.checkout c
-		GROUP BY 1, 2, 3
+		FROM inqud._day_made d CROSS JOIN LATERAL (
+			SELECT c.project, c.currency, count(*) AS created, sum(c.amount) AS created_amount
+			FROM inqud.checkout c
+			WHERE c.created_at >= d.since AND c.created_at < d.until AND c.created_at::date = d.day
+			GROUP BY 1, 2) AS m
 		UNION ALL
-		SELECT c.project, coalesce(c.status_at, c.closed_at)::date, c.currency, c.pay_currency,
-			0, count(*) FILTER (WHERE c.status = 'SUCCESS'), count(*) FILTER (WHERE c.status = 'CONFLICT'),
-			count(*) FILTER (WHERE c.status = 'EXPIRED'),
-			NULL, sum(c.amount) FILTER (WHERE c.status = 'SUCCESS'),
-			sum(c.paid_amount) FILTER (WHERE c.status = 'SUCCESS'),
-			sum(c.merchant_fee) FILTER (WHERE c.status = 'SUCCESS'),
-			sum(c.processing_amount) FILTER (WHERE c.status = 'SUCCESS')
-		FROM inqud.checkout c
-		WHERE c.status IN ('SUCCESS', 'CONFLICT', 'EXPIRED')
-		GROUP BY 1, 2, 3, 4
+		SELECT e.project, d.day, e.currency, e.asset, 0, e.paid, e.conflict, e.expired,
+			NULL, e.paid_amount, e.received, e.fees, e.credited
+		FROM inqud._day_ended d CROSS JOIN LATERAL (
+			SELECT c.project, c.currency, c.pay_currency AS asset,
+				count(*) FILTER (WHERE c.status = 'SUCCESS') AS paid,
+				count(*) FILTER (WHERE c.status = 'CONFLICT') AS conflict,
+				count(*) FILTER (WHERE c.status = 'EXPIRED') AS expired,
+				sum(c.amount) FILTER (WHERE c.status = 'SUCCESS') AS paid_amount,
+				sum(c.paid_amount) FILTER (WHERE c.status = 'SUCCESS') AS received,
+				sum(c.merchant_fee) FILTER (WHERE c.status = 'SUCCESS') AS fees,
+				sum(c.processing_amount) FILTER (WHERE c.status = 'SUCCESS') AS credited
+			FROM inqud.checkout c
+			WHERE c.status IN ('SUCCESS', 'CONFLICT', 'EXPIRED')
+				AND CASE WHEN c.status_at IS NULL THEN c.closed_at ELSE c.status_at END >= d.since AND CASE WHEN c.status_at IS NULL THEN c.closed_at ELSE c.status_at END < d.until
+				AND CASE WHEN c.status_at IS NULL THEN c.closed_at ELSE c.status_at END::date = d.day
+			GROUP BY 1, 2, 3) AS e
 	) AS a
 	GROUP BY 1, 2, 3;
 COMMENT ON VIEW inqud.daily IS 'what was made and what became of it, by project, day and currency';
@@ -61,7 +121,59 @@ COMMENT ON COLUMN inqud.daily.received IS 'what arrived for what was paid: a sum
 COMMENT ON COLUMN inqud.daily.fees IS 'fees of what was paid, borne by the merchant: a sum for each asset';
 COMMENT ON COLUMN inqud.daily.credited IS 'what the merchant is credited for what was paid: a sum for each asset';
 
-GRANT SELECT ON inqud.daily TO PUBLIC;
+/*
+ * How far the checkouts of a day came.  What a row says is enough where Inqud
+ * sent its replies in full; where it did not, the history knows of the steps
+ * between, and is asked about those rows only.
+ */
+CREATE VIEW inqud.funnel WITH (security_invoker = true) AS
+	SELECT f.project, d.day, f.created, f.opened, f.chosen, f.detected, f.paid,
+		f.conflict, f.expired, f.failed, f.canceled, f.unfinished,
+		f.percentiles[1] AS time_to_pay_50, f.percentiles[2] AS time_to_pay_90, f.percentiles[3] AS time_to_pay_99
+	FROM inqud._day_made d CROSS JOIN LATERAL (
+		SELECT c.project, count(*) AS created,
+			count(*) FILTER (WHERE s.step >= 1) AS opened,
+			count(*) FILTER (WHERE s.step >= 2) AS chosen,
+			count(*) FILTER (WHERE s.step >= 3) AS detected,
+			count(*) FILTER (WHERE c.status = 'SUCCESS') AS paid,
+			count(*) FILTER (WHERE c.status = 'CONFLICT') AS conflict,
+			count(*) FILTER (WHERE c.status = 'EXPIRED') AS expired,
+			count(*) FILTER (WHERE c.state = 'failed') AS failed,
+			count(*) FILTER (WHERE c.state = 'canceled') AS canceled,
+			count(*) FILTER (WHERE c.state IN ('queued', 'open')) AS unfinished,
+			percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY CASE WHEN c.status_at IS NULL THEN c.closed_at ELSE c.status_at END - c.opened_at)
+				FILTER (WHERE c.status = 'SUCCESS') AS percentiles
+		FROM inqud.checkout c
+			-- OFFSET: once for each row, and for no row that is left out
+			CROSS JOIN LATERAL (SELECT CASE
+				WHEN c.checkout_id IS NULL THEN 0
+				WHEN c.status IN ('PAYMENT_DETECTED', 'SUCCESS', 'CONFLICT') OR c.paid_amount > 0 OR c.tx_hash IS NOT NULL THEN 3
+				ELSE greatest(1,
+					CASE WHEN c.status = 'REQUEST_CREATED' OR c.request_id IS NOT NULL OR c.pay_currency IS NOT NULL THEN 2 END,
+					(SELECT max(CASE e.status_to WHEN 'REQUEST_CREATED' THEN 2 ELSE 3 END) FROM inqud.event e
+					 WHERE e.checkout = c.id AND e.kind IN ('created', 'status')
+						AND e.status_to IN ('REQUEST_CREATED', 'PAYMENT_DETECTED', 'SUCCESS', 'CONFLICT')))
+				END OFFSET 0) AS s (step)
+		WHERE c.created_at >= d.since AND c.created_at < d.until AND c.created_at::date = d.day
+		GROUP BY 1) AS f;
+COMMENT ON VIEW inqud.funnel IS 'how far the checkouts of a day came, by project and day; each step counts those that came further, too';
+COMMENT ON COLUMN inqud.funnel.project IS 'name of the foreign server';
+COMMENT ON COLUMN inqud.funnel.day IS 'day on which the checkouts were made, in the session''s time zone';
+COMMENT ON COLUMN inqud.funnel.created IS 'step 0: checkouts asked for; the sum of paid, conflict, expired, failed, canceled and unfinished';
+COMMENT ON COLUMN inqud.funnel.opened IS 'step 1: came into being at Inqud, so that there was a payment page';
+COMMENT ON COLUMN inqud.funnel.chosen IS 'step 2: the payer chose a currency and was shown an address';
+COMMENT ON COLUMN inqud.funnel.detected IS 'step 3: money was seen';
+COMMENT ON COLUMN inqud.funnel.paid IS 'step 4: SUCCESS';
+COMMENT ON COLUMN inqud.funnel.conflict IS 'ended in CONFLICT';
+COMMENT ON COLUMN inqud.funnel.expired IS 'ended in EXPIRED';
+COMMENT ON COLUMN inqud.funnel.failed IS 'refused by Inqud, or given up';
+COMMENT ON COLUMN inqud.funnel.canceled IS 'given free before they were sent';
+COMMENT ON COLUMN inqud.funnel.unfinished IS 'not at an end yet';
+COMMENT ON COLUMN inqud.funnel.time_to_pay_50 IS 'half of those paid took no longer than this, as time_to_pay in inqud.payment';
+COMMENT ON COLUMN inqud.funnel.time_to_pay_90 IS 'nine in ten of those paid took no longer';
+COMMENT ON COLUMN inqud.funnel.time_to_pay_99 IS '99 in a hundred of those paid took no longer';
+
+GRANT SELECT ON inqud._day_made, inqud._day_ended, inqud.daily, inqud.funnel TO PUBLIC;
 
 -- ------------------------------------------------------------------
 -- Operations

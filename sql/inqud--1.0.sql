@@ -90,6 +90,16 @@ CREATE INDEX checkout_replaced ON inqud.checkout (project, order_id) WHERE NOT c
 -- Webhooks may name a checkout by its request or payment.
 CREATE INDEX checkout_request_id ON inqud.checkout (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX checkout_payment_id ON inqud.checkout (payment_id) WHERE payment_id IS NOT NULL;
+-- Reports of some time: what was made then, and what came to its end.  A CASE is
+-- compared before row security is done; coalesce() counts as something that leaks.
+CREATE INDEX checkout_created_at ON inqud.checkout (created_at);
+CREATE INDEX checkout_ended ON inqud.checkout ((CASE WHEN status_at IS NULL THEN closed_at ELSE status_at END))
+	WHERE status IN ('SUCCESS', 'CONFLICT', 'EXPIRED');
+-- The few rows that inqud.trouble is about; its conditions repeat these.
+CREATE INDEX checkout_trouble ON inqud.checkout (id)
+	WHERE state = 'failed' AND current OR status = 'CONFLICT' AND canceled_at IS NULL
+		OR error IS NOT NULL AND state IN ('queued', 'open', 'closed')
+		OR state = 'open' AND status NOT IN ('NEW', 'REQUEST_CREATED', 'PAYMENT_DETECTED');
 
 COMMENT ON TABLE inqud.checkout IS 'one row per checkout, written only by the functions of inqud';
 COMMENT ON COLUMN inqud.checkout.id IS 'our number of the checkout';
@@ -198,6 +208,7 @@ CREATE TABLE inqud.event (
 	detail text
 );
 CREATE INDEX event_checkout ON inqud.event (checkout);
+CREATE INDEX event_anomaly ON inqud.event (checkout) WHERE kind = 'anomaly';
 
 COMMENT ON TABLE inqud.event IS 'history: one row per change or fault, never changed';
 COMMENT ON COLUMN inqud.event.id IS 'number of the event';
@@ -219,24 +230,26 @@ SELECT pg_extension_config_dump('inqud.event', '');
 SELECT pg_extension_config_dump('inqud.event_id_seq', '');
 
 -- Who sees what: one's own and one's groups' checkouts.  A dropped role's rows
--- stay visible to superusers only.
+-- stay visible to superusers only.  In a subselect, membership is asked for once
+-- and not for each row.  OFFSET 0 has the checkout of a row looked up by its key;
+-- a hash of all checkouts is not for tables as short as queue and inbox.
 ALTER TABLE inqud.checkout ENABLE ROW LEVEL SECURITY;
 ALTER TABLE inqud.queue ENABLE ROW LEVEL SECURITY;
 ALTER TABLE inqud.event ENABLE ROW LEVEL SECURITY;
 ALTER TABLE inqud.inbox ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner_sees ON inqud.checkout FOR SELECT
 	USING (owner IN (SELECT r.rolname FROM pg_roles r WHERE pg_has_role(r.oid, 'USAGE'))
-		OR pg_has_role('pg_monitor', 'USAGE'));
+		OR (SELECT pg_has_role('pg_monitor', 'USAGE')));
 CREATE POLICY owner_sees ON inqud.queue FOR SELECT
-	USING (EXISTS (SELECT FROM inqud.checkout c WHERE c.id = queue.checkout));
+	USING (EXISTS (SELECT FROM inqud.checkout c WHERE c.id = queue.checkout OFFSET 0));
 CREATE POLICY owner_sees ON inqud.event FOR SELECT
 	USING (EXISTS (SELECT FROM inqud.checkout c WHERE c.id = event.checkout)
-		OR event.checkout IS NULL AND pg_has_role('pg_monitor', 'USAGE'));
+		OR event.checkout IS NULL AND (SELECT pg_has_role('pg_monitor', 'USAGE')));
 COMMENT ON POLICY owner_sees ON inqud.checkout IS 'a role sees the checkouts of owners it is a member of';
 COMMENT ON POLICY owner_sees ON inqud.queue IS 'whoever sees the checkout';
 COMMENT ON POLICY owner_sees ON inqud.event IS 'whoever sees the checkout';
 CREATE POLICY owner_sees ON inqud.inbox FOR SELECT
-	USING (EXISTS (SELECT FROM inqud.checkout c WHERE c.id = inbox.checkout) OR pg_has_role('pg_monitor', 'USAGE'));
+	USING (EXISTS (SELECT FROM inqud.checkout c WHERE c.id = inbox.checkout OFFSET 0) OR (SELECT pg_has_role('pg_monitor', 'USAGE')));
 COMMENT ON POLICY owner_sees ON inqud.inbox IS 'whoever sees the checkout';
 GRANT SELECT ON inqud.checkout, inqud.queue, inqud.event, inqud.inbox TO PUBLIC;
 
@@ -1725,8 +1738,8 @@ CREATE VIEW inqud.payment WITH (security_invoker = true) AS
 	SELECT c.id AS checkout, c.project, c.order_id, c.owner, c.checkout_id, c.type, c.amount, c.currency,
 		c.pay_amount, c.paid_amount, c.pay_currency, c.pay_blockchain, c.overpaid,
 		c.merchant_fee, c.processing_amount, c.tx_hash, c.opened_at,
-		coalesce(c.status_at, c.closed_at) AS paid_at,
-		coalesce(c.status_at, c.closed_at) - c.opened_at AS time_to_pay, c.current
+		CASE WHEN c.status_at IS NULL THEN c.closed_at ELSE c.status_at END AS paid_at,
+		CASE WHEN c.status_at IS NULL THEN c.closed_at ELSE c.status_at END - c.opened_at AS time_to_pay, c.current
 	FROM inqud.checkout c
 	WHERE c.status = 'SUCCESS';
 COMMENT ON VIEW inqud.payment IS 'paid checkouts';
@@ -1773,70 +1786,6 @@ COMMENT ON COLUMN inqud.pending.sending IS 'is a create under way';
 COMMENT ON COLUMN inqud.pending.attempts IS 'attempts so far';
 COMMENT ON COLUMN inqud.pending.error IS 'last error of the checkout';
 
-CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
-	SELECT c.id AS checkout, c.project, c.order_id, c.owner, t.trouble, t.since, t.detail, t.advice
-	FROM inqud.checkout c
-		LEFT JOIN inqud.queue q ON q.checkout = c.id AND NOT q.hook
-		LEFT JOIN inqud.queue h ON h.checkout = c.id AND h.hook
-		-- as inqud._home() has it, which not everybody may call
-		CROSS JOIN (SELECT hashint8extended(s.system_identifier, d.oid::bigint) AS home
-			FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()) AS here
-		CROSS JOIN LATERAL (
-			SELECT 'failed', c.updated_at, c.error,
-				'mend the cause, then inqud_retry(' || c.id || '), or inqud_cancel(' || c.id || ')'
-			WHERE c.state = 'failed' AND c.current
-			UNION ALL
-			SELECT 'conflict', coalesce(c.status_at, c.closed_at),
-				concat_ws(' ', 'Inqud says CONFLICT', c.reason, 'paid ' || c.paid_amount || ' of ' || c.pay_amount || ' ' || c.pay_currency),
-				'decide with the payer and Inqud; inqud_cancel(' || c.id || ') gives the order free'
-			WHERE c.status = 'CONFLICT' AND c.canceled_at IS NULL
-			UNION ALL
-			SELECT 'not sent yet', c.created_at, c.error, 'the worker goes on trying; mend the cause if it is on this side'
-			WHERE c.state = 'queued' AND c.error IS NOT NULL
-			UNION ALL
-			SELECT 'not picked up', q.due_at, 'due, but no worker has taken it',
-				'is inqud in shared_preload_libraries, inqud.enabled on, and a worker running?'
-			WHERE c.state = 'queued' AND c.error IS NULL AND q.lease IS NULL AND q.home = here.home
-				AND q.due_at < clock_timestamp() - interval '1 minute'
-			UNION ALL
-			SELECT 'cannot be read', c.updated_at, c.error, 'the worker goes on trying; mend the cause if it is on this side'
-			WHERE c.state IN ('open', 'closed') AND c.error IS NOT NULL
-			UNION ALL
-			SELECT 'overdue', c.expires_at, 'expired here two days ago, and Inqud still says ' || c.status,
-				'ask Inqud about ' || c.checkout_id
-			WHERE c.state = 'open' AND c.expires_at < now() - interval '2 days'
-			UNION ALL
-			SELECT 'on_status failed', (SELECT min(e.at) FROM inqud.event e
-					WHERE e.checkout = c.id AND e.kind = 'hook'), coalesce((SELECT e.detail FROM inqud.event e
-					WHERE e.checkout = c.id AND e.kind = 'hook' ORDER BY e.id DESC LIMIT 1),
-					h.attempts || ' attempts'),
-				'mend the on_status function of the server; it is called again until it succeeds'
-			WHERE h.attempts > 1 OR h.attempts = 1 AND h.due_at > clock_timestamp()
-				AND EXISTS (SELECT FROM inqud.event e WHERE e.checkout = c.id AND e.kind = 'hook')
-			UNION ALL
-			SELECT 'anomaly', e.at, e.detail, 'look at the checkouts of this order; a refund may be due'
-			FROM inqud.event e WHERE e.checkout = c.id AND e.kind = 'anomaly'
-			UNION ALL
-			SELECT 'foreign', q.due_at, 'queued in another database or cluster than this one',
-				'if this is not a copy: SELECT inqud_adopt()'
-			WHERE q.home <> here.home
-		) AS t (trouble, since, detail, advice)
-	UNION ALL
-	SELECT i.checkout, i.project, i.order_id, NULL, 'webhook not confirmed', i.due_at,
-		'a webhook named ' || coalesce(i.checkout_id, 'a checkout') || ', and it could not be read so far; '
-			|| i.attempts || ' attempts',
-		'is there a user mapping for the server''s owner or PUBLIC? After a restore: SELECT inqud_adopt()'
-	FROM inqud.inbox i WHERE i.attempts > 2 OR i.due_at < clock_timestamp() - interval '1 minute';
-COMMENT ON VIEW inqud.trouble IS 'what a person should look at, and why';
-COMMENT ON COLUMN inqud.trouble.checkout IS 'inqud.checkout.id';
-COMMENT ON COLUMN inqud.trouble.project IS 'name of the foreign server';
-COMMENT ON COLUMN inqud.trouble.order_id IS 'the merchant''s order';
-COMMENT ON COLUMN inqud.trouble.owner IS 'role that asked for the checkout';
-COMMENT ON COLUMN inqud.trouble.trouble IS 'what is wrong, in a word or three';
-COMMENT ON COLUMN inqud.trouble.since IS 'since when';
-COMMENT ON COLUMN inqud.trouble.detail IS 'what is known of it';
-COMMENT ON COLUMN inqud.trouble.advice IS 'what to do';
-
 CREATE FUNCTION inqud._workers()
 		RETURNS TABLE (database name, pid integer, state text, since timestamptz, active_at timestamptz,
 			in_flight integer, followed bigint, failures integer, not_before timestamptz, wake_at timestamptz, error text)
@@ -1857,6 +1806,132 @@ COMMENT ON COLUMN inqud.worker.failures IS 'times in a row that it ended with an
 COMMENT ON COLUMN inqud.worker.not_before IS 'of its next start';
 COMMENT ON COLUMN inqud.worker.wake_at IS 'when something will be due and it will be started again';
 COMMENT ON COLUMN inqud.worker.error IS 'last error, for members of pg_monitor';
+
+/*
+ * Each part reaches its rows by what only they have: an index of few rows, or the
+ * queue, which is short.  A read or create that goes wrong says why by the status
+ * of its last reply, or where there was none, by our own words.
+ */
+CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
+	-- as inqud._home() has it, which not everybody may call
+	WITH here (home) AS MATERIALIZED (
+		SELECT hashint8extended(s.system_identifier, d.oid::bigint)
+		FROM pg_control_system() s, pg_database d WHERE d.datname = current_database())
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, t.trouble, t.since, t.detail, t.advice
+	FROM inqud.checkout c CROSS JOIN LATERAL (
+		SELECT 'failed', c.updated_at, c.error,
+			'mend the cause, then inqud_retry(' || c.id || '), or inqud_cancel(' || c.id || ')'
+		WHERE c.state = 'failed' AND c.current
+		UNION ALL
+		SELECT 'conflict', coalesce(c.status_at, c.closed_at),
+			concat_ws(' ', 'Inqud says CONFLICT', c.reason, 'paid ' || c.paid_amount || ' of ' || c.pay_amount || ' ' || c.pay_currency),
+			'decide with the payer and Inqud; inqud_cancel(' || c.id || ') gives the order free'
+		WHERE c.status = 'CONFLICT' AND c.canceled_at IS NULL
+		UNION ALL
+		SELECT 'unknown status', c.updated_at,
+			'Inqud says ' || c.status || ', which this version does not know; it counts as unpaid and is followed',
+			'look at ' || c.checkout_id || ' in the Inqud app'
+		WHERE c.state = 'open' AND c.status NOT IN ('NEW', 'REQUEST_CREATED', 'PAYMENT_DETECTED')
+		UNION ALL
+		(SELECT w.trouble, c.updated_at, c.error, w.advice
+		FROM (SELECT substring(c.error FROM '^HTTP ([0-9]{3})')::integer AS http) AS h
+			CROSS JOIN LATERAL (VALUES
+				(1, h.http IN (401, 403), 'credentials refused',
+					'set token_id and token_secret of the user mapping for ' || c.owner || ' or PUBLIC, server ' || c.project
+						|| '; is the widget active at Inqud?'),
+				(2, h.http = 405 OR h.http = 404 AND (c.state = 'queued' OR c.error LIKE '%path is probably wrong%'), 'wrong address',
+					'compare project_id, base_url and checkout_path of server ' || c.project || ' with the Inqud app'),
+				(3, h.http IN (408, 429), 'throttled', 'Inqud asks for fewer calls: lower rate_limit of server ' || c.project),
+				(4, h.http IS NULL AND c.error LIKE 'permission denied for foreign server %', 'no right',
+					'GRANT USAGE ON FOREIGN SERVER ' || quote_ident(c.project) || ' TO ' || quote_ident(c.owner)),
+				(5, h.http IS NULL AND c.error LIKE 'user mapping %', 'no key',
+					'give server ' || c.project || ' a user mapping for ' || c.owner || ' or PUBLIC, with token_id and token_secret'),
+				(6, h.http IS NULL AND c.error LIKE 'made for project_id %', 'project_id changed',
+					'set project_id of server ' || c.project || ' back to ' || c.project_id || ', and use another server for another project'),
+				(7, h.http IS NULL AND c.error LIKE 'server % does not exist', 'no server',
+					'create server ' || c.project || ' again, with project_id ' || c.project_id),
+				(8, h.http IS NULL AND c.error LIKE 'role % does not exist any more', 'no owner',
+					'create role ' || c.owner || ' again, or inqud_cancel(' || c.id || ') as a superuser'),
+				(9, c.state = 'queued', 'not sent yet', 'the worker goes on trying; mend the cause if it is on this side'),
+				(10, true, 'cannot be read', 'the worker goes on trying; mend the cause if it is on this side')
+			) AS w (n, fits, trouble, advice)
+		WHERE c.error IS NOT NULL AND c.state IN ('queued', 'open', 'closed') AND w.fits
+		ORDER BY w.n LIMIT 1)
+	) AS t (trouble, since, detail, advice)
+	WHERE c.state = 'failed' AND c.current OR c.status = 'CONFLICT' AND c.canceled_at IS NULL
+		OR c.error IS NOT NULL AND c.state IN ('queued', 'open', 'closed')
+		OR c.state = 'open' AND c.status NOT IN ('NEW', 'REQUEST_CREATED', 'PAYMENT_DETECTED')
+	UNION ALL
+	SELECT q.checkout, q.project, c.order_id, c.owner, t.trouble, t.since, t.detail, t.advice
+	FROM here CROSS JOIN inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
+		CROSS JOIN LATERAL (
+		SELECT 'not picked up', q.due_at, 'due, but no worker has taken it',
+			'see inqud.worker; if one runs, there is more to send than rate_limit of server ' || q.project || ' lets through'
+		WHERE q.kind = 'create' AND q.lease IS NULL AND q.home = here.home AND c.error IS NULL
+			AND q.due_at < clock_timestamp() - interval '1 minute'
+		UNION ALL
+		SELECT 'overdue', q.tail_from, 'ended here two days ago, and Inqud still says ' || c.status,
+			'ask Inqud about ' || c.checkout_id
+		WHERE NOT q.hook AND c.state = 'open' AND q.phase IN ('new', 'active') AND q.tail_from < now() - interval '2 days'
+		UNION ALL
+		SELECT 'on_status failed', (SELECT min(e.at) FROM inqud.event e
+				WHERE e.checkout = c.id AND e.kind = 'hook'), coalesce((SELECT e.detail FROM inqud.event e
+				WHERE e.checkout = c.id AND e.kind = 'hook' ORDER BY e.id DESC LIMIT 1),
+				q.attempts || ' attempts'),
+			'mend the on_status function of server ' || q.project || '; it is called again until it succeeds'
+		WHERE q.hook AND (q.attempts > 1 OR q.attempts = 1 AND q.due_at > clock_timestamp()
+			AND EXISTS (SELECT FROM inqud.event e WHERE e.checkout = c.id AND e.kind = 'hook'))
+		UNION ALL
+		SELECT 'foreign', q.due_at, 'queued in another database or cluster than this one',
+			'if this is not a copy: SELECT inqud_adopt()'
+		WHERE q.home <> here.home AND NOT q.hook
+	) AS t (trouble, since, detail, advice)
+	WHERE q.home <> here.home OR q.kind = 'create' OR q.hook AND q.attempts > 0
+		OR NOT q.hook AND q.phase IN ('new', 'active') AND q.tail_from < now() - interval '2 days'
+	UNION ALL
+	SELECT c.id, c.project, c.order_id, c.owner, 'anomaly', e.at, e.detail,
+		'look at the checkouts of this order; a refund may be due'
+	FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE e.kind = 'anomaly'
+	UNION ALL
+	SELECT i.checkout, i.project, i.order_id, NULL, 'webhook not confirmed', i.due_at,
+		'a webhook named ' || coalesce(i.checkout_id, 'a checkout') || ', and it could not be read so far; '
+			|| i.attempts || ' attempts',
+		'is there a user mapping for the server''s owner or PUBLIC? After a restore: SELECT inqud_adopt()'
+	FROM inqud.inbox i WHERE i.attempts > 2 OR i.due_at < clock_timestamp() - interval '1 minute'
+	UNION ALL
+	SELECT NULL, NULL, NULL, NULL, 'no worker', (SELECT min(q.due_at) FROM inqud.queue q
+			WHERE q.home = here.home AND q.kind IN ('create', 'poked', 'hook')), w.detail, w.advice
+	FROM here
+		CROSS JOIN LATERAL (
+			SELECT v.detail, v.advice
+			FROM (SELECT current_setting('inqud.enabled', true) AS enabled) AS g
+				LEFT JOIN inqud._workers() AS k ON k.database = current_database()
+				CROSS JOIN LATERAL (VALUES
+					(1, g.enabled = 'off', 'inqud.enabled is off: nothing is sent, and no payment is noticed',
+						'ALTER SYSTEM SET inqud.enabled = on, then SELECT pg_reload_conf()'),
+					(2, k.database IS NULL, 'no worker knows of this database: nothing is sent, and no payment is noticed',
+						'put inqud into shared_preload_libraries and restart the server'),
+					(3, k.state = 'stopped', 'the worker was stopped by inqud_worker_stop()', 'SELECT inqud_worker_start()'),
+					(4, k.state IN ('waiting', 'starting') AND k.failures > 0,
+						'the worker ended with an error ' || k.failures || ' time' || CASE WHEN k.failures > 1 THEN 's in a row' ELSE '' END
+							|| coalesce(': ' || k.error, ''),
+						'read the server log; it is started again by itself'),
+					(5, k.pid IS NULL AND EXISTS (SELECT FROM inqud.queue q WHERE q.home = here.home
+						AND q.kind IN ('create', 'poked', 'hook') AND q.due_at < clock_timestamp() - interval '1 minute'),
+						'something has been due for a minute, and the worker is ' || k.state,
+						'is a slot free? Raise max_worker_processes or inqud.max_workers if the server log says so')
+				) AS v (n, fits, detail, advice)
+			WHERE v.fits ORDER BY v.n LIMIT 1) AS w
+	WHERE EXISTS (SELECT FROM inqud.queue q WHERE q.home = here.home) AND NOT pg_is_in_recovery();
+COMMENT ON VIEW inqud.trouble IS 'what a person should look at, and why';
+COMMENT ON COLUMN inqud.trouble.checkout IS 'inqud.checkout.id; null if it is about no checkout, or one that is not recorded';
+COMMENT ON COLUMN inqud.trouble.project IS 'name of the foreign server';
+COMMENT ON COLUMN inqud.trouble.order_id IS 'the merchant''s order';
+COMMENT ON COLUMN inqud.trouble.owner IS 'role that asked for the checkout';
+COMMENT ON COLUMN inqud.trouble.trouble IS 'what is wrong, in a word or three';
+COMMENT ON COLUMN inqud.trouble.since IS 'since when';
+COMMENT ON COLUMN inqud.trouble.detail IS 'what is known of it';
+COMMENT ON COLUMN inqud.trouble.advice IS 'what to do';
 
 GRANT SELECT ON inqud.status, inqud.payment, inqud.pending, inqud.trouble, inqud.worker TO PUBLIC;
 

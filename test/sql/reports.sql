@@ -78,7 +78,7 @@ $$;
 TRUNCATE inqud.checkout, inqud.queue, inqud.event RESTART IDENTITY;
 -- Nothing is wrong with these.
 SELECT inqud_test.open('fine'), inqud_test.open('fine paid', '{"status": "SUCCESS"}'), inqud_test.open('fine expired', '{"status": "EXPIRED"}'), (inqud_enqueue_checkout('shop', 'fine waits', 'n', 'https://shop.example')).state;
-SELECT * FROM inqud.trouble;
+SELECT * FROM inqud.trouble WHERE checkout IS NOT NULL;
 SELECT inqud_test.answered((inqud_enqueue_checkout('shop', 'failed', 'n', 'https://shop.example')).id, '{"outcome": "refused", "message": "HTTP 400: no"}');
 SELECT inqud_test.trouble('failed');
 -- A failed one is no trouble any more once its order has another or is given free.
@@ -89,14 +89,44 @@ SELECT inqud_test.open('conflict 2', '{"status": "CONFLICT"}');
 SELECT inqud_test.trouble(o) FROM unnest(ARRAY['conflict', 'conflict 2']) AS o;
 SELECT (inqud_cancel(id)).current FROM inqud.checkout WHERE order_id = 'conflict';
 SELECT inqud_test.trouble('conflict');
-SELECT inqud_test.answered((inqud_enqueue_checkout('shop', 'not sent', 'n', 'https://shop.example')).id, '{"outcome": "auth", "message": "HTTP 401: no", "http_status": 401, "retry_in": "1 s"}');
-SELECT inqud_test.trouble('not sent');
+-- Queued, and why it is not sent yet: what comes of an answer, and what the worker says before it sends.
+CREATE FUNCTION inqud_test.not_sent(wanted text, outcome text, message text) RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM inqud_test.answered((inqud_enqueue_checkout('shop', wanted, 'n', 'https://shop.example')).id, jsonb_build_object('outcome', outcome, 'message', message,
+    'http_status', substring(message FROM '^HTTP ([0-9]+)'), 'retry_in', '1 s', 'retry_for', '1 day'));
+  RETURN QUERY SELECT replace(t, current_user, 'OWNER') FROM inqud_test.trouble(wanted) t;
+END $$;
+SELECT inqud_test.not_sent('401', 'auth', 'HTTP 401 UNAUTHORIZED: no');
+SELECT inqud_test.not_sent('403', 'auth', 'HTTP 403: no');
+SELECT inqud_test.not_sent('404', 'route', 'HTTP 404: HTTP status 404 without a JSON reply: the path is probably wrong');
+SELECT inqud_test.not_sent('405', 'route', 'HTTP 405: no');
+SELECT inqud_test.not_sent('429', 'throttled', 'HTTP 429: slow down');
+SELECT inqud_test.not_sent('500', 'unknown', 'HTTP 500: no');
+SELECT inqud_test.not_sent('no answer', 'unreachable', 'could not connect to 127.0.0.1');
+SELECT inqud_test.not_sent('right', 'blocked', 'permission denied for foreign server shop');
+SELECT inqud_test.not_sent('mapping', 'blocked', 'user mapping not found for user "app", server "shop"');
+SELECT inqud_test.not_sent('token', 'blocked', 'user mapping for server "shop" has no API token');
+SELECT inqud_test.not_sent('project_id', 'blocked', 'made for project_id "CAP-1", but server "shop" says "CAP-2" now');
+SELECT inqud_test.not_sent('server', 'blocked', 'server "shop" does not exist');
+SELECT inqud_test.not_sent('owner', 'blocked', 'role "app" does not exist any more');
+-- Inqud's own words are not taken for ours.
+SELECT inqud_test.not_sent('words', 'unknown', 'HTTP 500: permission denied for foreign server shop');
+-- What is right again is no trouble any more.
+SELECT inqud_test.answered(id, '{"status": "NEW"}') FROM inqud.checkout WHERE order_id = '401';
+SELECT inqud_test.trouble('401');
 SELECT (inqud_enqueue_checkout('shop', 'not picked up', 'n', 'https://shop.example')).state;
 UPDATE inqud.queue SET due_at = clock_timestamp() - interval '100 s' WHERE checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'not picked up');
 SELECT inqud_test.trouble('not picked up');
 SELECT inqud_test.open('cannot be read') AS id \gset
 SELECT inqud_test.read(:id, '{"outcome": "not_found", "message": "HTTP 404: no such checkout"}');
 SELECT inqud_test.trouble('cannot be read');
+SELECT inqud_test.read(:id, '{"outcome": "auth", "http_status": 401, "message": "HTTP 401: no"}');
+SELECT replace(inqud_test.trouble('cannot be read'), current_user, 'OWNER');
+SELECT inqud_test.read(:id, '{"outcome": "route", "http_status": 404, "message": "HTTP 404: HTTP status 404 without a JSON reply: the path is probably wrong"}');
+SELECT inqud_test.trouble('cannot be read');
+SELECT inqud_test.open('unknown', '{"status": "FROZEN"}');
+SELECT inqud_test.trouble('unknown');
 SELECT inqud_test.open('overdue', '{"expires_at": "2020-01-01 00:00+00"}');
 SELECT trouble, since, detail, advice FROM inqud.trouble WHERE order_id = 'overdue';
 SELECT inqud_test.open('anomaly', '{"status": "EXPIRED"}'), inqud_test.open('anomaly', '{"status": "SUCCESS"}');
@@ -118,8 +148,20 @@ SELECT inqud_test.trouble('hook');
 SELECT inqud._hook_done(:id, 0);
 SELECT inqud_test.trouble('hook');
 ALTER SERVER shop OPTIONS (DROP on_status);
+-- A webhook that cannot be confirmed, of a checkout that is recorded and of one that is not.
+INSERT INTO inqud.inbox (home, project, checkout, checkout_id, order_id, due_at, attempts) VALUES
+  (inqud._home(), 'shop', NULL, 'CCO-unknown', 'a webhook', clock_timestamp(), 3),
+  (inqud._home(), 'shop', 1, 'CCO-1', 'another webhook', clock_timestamp() - interval '100 s', 0),
+  (inqud._home(), 'shop', NULL, 'CCO-fresh', 'a fresh webhook', clock_timestamp(), 2);
+SELECT inqud_test.trouble(o) FROM unnest(ARRAY['a webhook', 'another webhook', 'a fresh webhook']) AS o;
+-- The worker is kept from working here; that is trouble as long as there is anything to do.
+SELECT count(*), bool_and(checkout IS NULL AND detail <> '' AND advice <> '') FROM inqud.trouble WHERE trouble = 'no worker';
+BEGIN;
+DELETE FROM inqud.queue;
+SELECT count(*) FROM inqud.trouble WHERE trouble = 'no worker';
+ROLLBACK;
 -- All of it at a glance.
-SELECT trouble, count(*) FROM inqud.trouble GROUP BY 1 ORDER BY 1;
+SELECT trouble, count(*) FROM inqud.trouble GROUP BY 1 ORDER BY trouble COLLATE "C";
 
 DROP SCHEMA inqud_test CASCADE;
 DROP EXTENSION inqud CASCADE;

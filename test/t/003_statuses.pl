@@ -178,7 +178,7 @@ foreach my $word ('COMPLETED', 'CANCELLED', 'PARTIALLY_PAID', 'success', "\x{442
 		history => "status:NEW>$bytes error:>$bytes status:$bytes>SUCCESS");
 }
 walk('an unknown word stays', [ [ force => { status => 'ON_HOLD', reason => 'COMPLIANCE' }, 'open ON_HOLD COMPLIANCE' ] ],
-	phase => 'active', history => 'status:NEW>ON_HOLD/COMPLIANCE error:>ON_HOLD');
+	phase => 'active', history => 'status:NEW>ON_HOLD/COMPLIANCE error:>ON_HOLD', trouble => 'unknown status');
 walk('an unknown reason', [ [ force => { status => 'CONFLICT', reason => 'WRONG_ASSET' }, 'closed CONFLICT WRONG_ASSET' ],
 		[ force => { status => 'CONFLICT', reason => 'SEVERAL' }, 'closed CONFLICT SEVERAL', 'quiet' ] ],
 	phase => 'check', history => 'status:NEW>CONFLICT/WRONG_ASSET changed:CONFLICT>CONFLICT/SEVERAL', trouble => 'conflict');

@@ -246,12 +246,12 @@ $store->sql($mapping->('shop'));
 without('DROP SERVER during calls', 'DROP SERVER shop CASCADE');
 project('shop');
 
-# What queued orders then lack: what is done, what inqud.trouble says, how it is mended.
+# What queued orders then lack: what is done, what inqud.trouble calls it and says, how it is mended.
 my @lacks = (
-	[ 'a', 'DROP USER MAPPING FOR PUBLIC SERVER a', 'mapping', sub { $store->sql($mapping->('a')) } ],
-	[ 'b', 'DROP SERVER b CASCADE', 'server "b" does not exist', sub { project('b') } ],
-	[ 'c', 'REVOKE USAGE ON FOREIGN SERVER c FROM app', 'permission denied', sub { $store->sql('GRANT USAGE ON FOREIGN SERVER c TO app') } ],
-	[ 'd', "ALTER SERVER d OPTIONS (SET project_id '" . Inqud::Shop::SECOND . "')", 'project_id',
+	[ 'a', 'DROP USER MAPPING FOR PUBLIC SERVER a', 'no key: .*mapping', sub { $store->sql($mapping->('a')) } ],
+	[ 'b', 'DROP SERVER b CASCADE', 'no server: server "b" does not exist', sub { project('b') } ],
+	[ 'c', 'REVOKE USAGE ON FOREIGN SERVER c FROM app', 'no right: permission denied', sub { $store->sql('GRANT USAGE ON FOREIGN SERVER c TO app') } ],
+	[ 'd', "ALTER SERVER d OPTIONS (SET project_id '" . Inqud::Shop::SECOND . "')", 'project_id changed: .*project_id',
 		sub { $store->sql("ALTER SERVER d OPTIONS (SET project_id '" . Inqud::Shop::PROJECT . "')") } ]);
 my $app = $store->session(user => 'app');
 
@@ -268,7 +268,7 @@ foreach my $lack (@lacks)
 {
 	my ($name, $take, $says) = @$lack;
 
-	$store->until("SELECT count(*) = 1 AND bool_and(detail ~ '$says') FROM inqud.trouble WHERE order_id = 'of-$name'",
+	$store->until("SELECT count(*) = 1 AND bool_and(trouble || ': ' || detail ~ '$says') FROM inqud.trouble WHERE order_id = 'of-$name'",
 		"$take: inqud.trouble says what is wrong");
 	is($store->sql("SELECT state FROM inqud.checkout WHERE order_id = 'of-$name'"), 'queued', 'and the order stays queued');
 }
