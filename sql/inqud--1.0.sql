@@ -191,7 +191,7 @@ COMMENT ON COLUMN inqud.inbox.id IS 'order of arrival';
 COMMENT ON COLUMN inqud.inbox.home IS 'cluster and database whose worker looks at it';
 COMMENT ON COLUMN inqud.inbox.project IS 'name of the foreign server';
 COMMENT ON COLUMN inqud.inbox.checkout IS 'inqud.checkout.id, null if nothing of this id is recorded';
-COMMENT ON COLUMN inqud.inbox.checkout_id IS 'Inqud''s id that is to be confirmed by a read';
+COMMENT ON COLUMN inqud.inbox.checkout_id IS 'Inqud''s id, to be confirmed by a read if nothing of it is recorded';
 COMMENT ON COLUMN inqud.inbox.order_id IS 'order that the webhook named; not believed before the read';
 COMMENT ON COLUMN inqud.inbox.due_at IS 'not before';
 COMMENT ON COLUMN inqud.inbox.attempts IS 'reads that came to nothing';
@@ -1310,17 +1310,18 @@ CREATE FUNCTION inqud._webhook(project text, id text, status text, checkout_id t
 DECLARE
 	cco text := CASE WHEN id LIKE 'CCO-%' THEN id ELSE checkout_id END;
 	found_id bigint;
+	found_cco text;
 BEGIN
-	SELECT k.id INTO found_id FROM inqud.checkout k WHERE k.project = _webhook.project AND k.checkout_id = cco;
+	SELECT k.id, k.checkout_id INTO found_id, found_cco FROM inqud.checkout k WHERE k.project = _webhook.project AND k.checkout_id = cco;
 	IF found_id IS NULL AND id LIKE 'CAPD-%' THEN
-		SELECT k.id INTO found_id FROM inqud.checkout k
+		SELECT k.id, k.checkout_id INTO found_id, found_cco FROM inqud.checkout k
 			WHERE k.request_id = _webhook.id AND k.project = _webhook.project ORDER BY k.id DESC LIMIT 1;
 	ELSIF found_id IS NULL AND id LIKE 'PMT-%' THEN
-		SELECT k.id INTO found_id FROM inqud.checkout k
+		SELECT k.id, k.checkout_id INTO found_id, found_cco FROM inqud.checkout k
 			WHERE k.payment_id = _webhook.id AND k.project = _webhook.project ORDER BY k.id DESC LIMIT 1;
 	END IF;
 	IF found_id IS NULL AND cco IS NULL THEN
-		SELECT k.id INTO found_id FROM inqud.checkout k
+		SELECT k.id, k.checkout_id INTO found_id, found_cco FROM inqud.checkout k
 			WHERE k.project = _webhook.project AND k.order_id = _webhook.order_id AND k.current
 				AND k.checkout_id IS NOT NULL;
 	END IF;
@@ -1328,8 +1329,7 @@ BEGIN
 		VALUES (found_id, 'webhook', status, coalesce(id, 'the body was not understood'));
 	IF found_id IS NOT NULL OR cco LIKE 'CCO-%' THEN
 		INSERT INTO inqud.inbox (home, project, checkout, checkout_id, order_id)
-			VALUES (inqud._home(), _webhook.project, found_id, CASE WHEN found_id IS NULL THEN cco END,
-				CASE WHEN found_id IS NULL THEN order_id END);
+			VALUES (inqud._home(), _webhook.project, found_id, coalesce(found_cco, cco), order_id);
 	END IF;
 	RETURN true;
 END
@@ -1368,7 +1368,11 @@ BEGIN
 				WHERE i.id = ANY (b.ids);
 			CONTINUE;
 		END IF;
-		IF c.checkout_id IS NOT NULL THEN
+		IF c.id IS NULL THEN
+			-- it was pruned since: now nobody has recorded it
+			UPDATE inqud.inbox i SET checkout = NULL
+				WHERE i.id = ANY (b.ids) AND i.checkout_id LIKE 'CCO-%';
+		ELSIF c.checkout_id IS NOT NULL THEN
 			INSERT INTO inqud.queue AS k (checkout, home, project, kind, due_at, poke, phase, tail_from)
 				VALUES (c.id, inqud._home(), c.project, 'poked', clock_timestamp(), 1,
 					CASE WHEN c.state = 'closed' THEN 'check' ELSE 'active' END,
@@ -1379,7 +1383,7 @@ BEGIN
 							ELSE greatest(clock_timestamp(), k.read_at + interval '100 milliseconds') END
 					WHERE k.kind <> 'create';
 		END IF;
-		DELETE FROM inqud.inbox i WHERE i.id = ANY (b.ids);
+		DELETE FROM inqud.inbox i WHERE i.id = ANY (b.ids) AND i.checkout IS NOT NULL;
 	END LOOP;
 END
 $$;
@@ -1445,11 +1449,11 @@ BEGIN
 	END IF;
 	IF o.outcome = 'not_found' OR has_server IS NULL OR o.outcome <> 'ok' AND b.attempts >= 3000 THEN
 		PERFORM inqud._event(NULL, 'error', format('a webhook named %s, and it could not be read: %s', b.checkout_id, o.message), o);
-		DELETE FROM inqud.inbox i WHERE i.project = b.project AND i.checkout_id = b.checkout_id;
+		DELETE FROM inqud.inbox i WHERE i.project = b.project AND i.checkout_id = b.checkout_id AND i.checkout IS NULL;
 		RETURN ROW(o.checkout, 'done', b.project, NULL, NULL, NULL)::inqud._followup;
 	ELSIF o.outcome <> 'ok' THEN
 		UPDATE inqud.inbox i SET due_at = clock_timestamp() + o.retry_in, attempts = i.attempts + 1
-			WHERE i.project = b.project AND i.checkout_id = b.checkout_id;
+			WHERE i.project = b.project AND i.checkout_id = b.checkout_id AND i.checkout IS NULL;
 		RETURN ROW(o.checkout, 'done', b.project, 'found', NULL, NULL)::inqud._followup;
 	END IF;
 	SELECT * INTO c FROM inqud.checkout k
@@ -1485,7 +1489,7 @@ BEGIN
 	IF named IS NOT NULL THEN
 		PERFORM inqud._event(n.id, 'anomaly', format('it names order %s, and fits none of its checkouts', named), o);
 	END IF;
-	DELETE FROM inqud.inbox i WHERE i.project = b.project AND i.checkout_id = b.checkout_id;
+	DELETE FROM inqud.inbox i WHERE i.project = b.project AND i.checkout_id = b.checkout_id AND i.checkout IS NULL;
 	RETURN inqud._follow(n, q, o, inqud._phase(c, n, o), inqud._tail(n), true);
 END
 $$;
