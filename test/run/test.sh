@@ -211,10 +211,11 @@ part_tap()
 	show_tap_logs "$dir/tmp_check/log"
 }
 
-# The payment widget in Chromium.
+# The payment widget and the report page in Chromium.
 part_browser()
 {
-	tap_part 600 "test/run/server.sh /usr/bin/python3 test/browser/widget.py"
+	tap_part 900 "test/run/server.sh /usr/bin/python3 test/browser/widget.py" \
+		"test/run/server.sh /usr/bin/python3 test/browser/report.py"
 }
 
 # The webhook receiver, and the handlers for other hosts.
