@@ -11,6 +11,15 @@ SELECT order_id AS "order", amount AS price, currency AS "in", pay_amount AS to_
 	processing_amount AS credited, to_char(time_to_pay, 'MI:SS.MS') AS time_to_pay
 FROM inqud.payment ORDER BY order_id::int;
 
+\echo 'The day in figures (inqud.daily)'
+SELECT day, currency AS "in", created, created_amount AS made_for, paid, paid_amount AS paid_for, conflict, expired, received, fees, credited
+FROM inqud.daily ORDER BY day, currency;
+
+\echo 'How far the checkouts came (inqud.funnel)'
+SELECT day, created, opened, chosen, detected, paid, conflict, expired, unfinished,
+	to_char(time_to_pay_50, 'MI:SS.MS') AS half_paid_within
+FROM inqud.funnel ORDER BY day;
+
 \echo 'What a person should look at (inqud.trouble)'
 \x on
 SELECT order_id AS "order", trouble, detail, advice FROM inqud.trouble;
