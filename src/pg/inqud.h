@@ -248,6 +248,20 @@ extern int64 inqud_enqueue(const InqudProject *project, Datum *orders, int n);
 extern int64 inqud_enqueue_one(const InqudProject *project, const InqudNewOrder *order);
 
 /* ---------------------------------------------------------------------
+ * gather.c: the orders of one statement's row triggers, recorded together
+ * ---------------------------------------------------------------------
+ */
+
+/* The context to make an order in that is to be gathered; NULL when it must be queued by itself. */
+extern MemoryContext inqud_gathering(InqudProject *project);
+
+/* Gather an order, whose texts are in that context. */
+extern void inqud_gather(const InqudNewOrder *order);
+
+/* For _PG_init. */
+extern void inqud_gather_init(void);
+
+/* ---------------------------------------------------------------------
  * row.c: small things that the SQL functions share
  * ---------------------------------------------------------------------
  */

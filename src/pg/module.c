@@ -92,6 +92,7 @@ _PG_init(void)
 {
 	define_settings();
 	MarkGUCPrefixReserved("inqud");
+	inqud_gather_init();
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	inqud_shared_init();

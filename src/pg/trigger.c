@@ -12,6 +12,7 @@
 #include "pg/inqud.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
@@ -26,7 +27,7 @@
 
 PG_FUNCTION_INFO_V1(inqud_order_trigger);
 
-/* How many orders one call of _enqueue takes at the most. */
+/* How many orders of a transition table one call of _enqueue takes at the most. */
 #define BATCH 1000
 
 /* What an order is made of, in the order of the names below. */
@@ -195,6 +196,7 @@ fill_in(const TriggerPlan *plan, int key, TupleTableSlot *slot)
 {
 	const InqudTemplate *template = &plan->templates[key];
 	StringInfoData text;
+	char	   *result;
 	int			i;
 
 	if (!plan->given[key])
@@ -209,7 +211,10 @@ fill_in(const TriggerPlan *plan, int key, TupleTableSlot *slot)
 		if (part)
 			appendStringInfoString(&text, part);
 	}
-	return text.data;
+	/* the buffer is many times as large, and up to a thousand orders are held */
+	result = pnstrdup(text.data, text.len);
+	pfree(text.data);
+	return result;
 }
 
 /* Is the template one column of this type, so that its value can be taken as it is? */
@@ -278,15 +283,53 @@ order_of_row(InqudNewOrder *order, const TriggerPlan *plan, TupleTableSlot *slot
 	inqud_check_order(order, project);
 }
 
-static void
-enqueue_row(const TriggerPlan *plan, TriggerData *data, const InqudProject *project)
+/*
+ * Could another trigger look for the checkout as soon as this one has run?  Those
+ * of a partitioned table are not known here, and foreign keys do not look.
+ */
+static bool
+others_may_look(const TriggerData *data)
 {
-	TupleTableSlot *slot = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
-		data->tg_newslot : data->tg_trigslot;
+	const TriggerDesc *all = data->tg_relation->trigdesc;
+	int			i;
+
+	if (data->tg_trigger->tgdeferrable || data->tg_relation->rd_rel->relispartition)
+		return true;
+	for (i = 0; i < all->numtriggers; i++)
+	{
+		const Trigger *trigger = &all->triggers[i];
+
+		if (trigger->tgoid != data->tg_trigger->tgoid && !trigger->tgisinternal &&
+			TRIGGER_FOR_AFTER(trigger->tgtype))
+			return true;
+	}
+	return false;
+}
+
+static void
+enqueue_row(const TriggerPlan *plan, TriggerData *data, InqudProject *project)
+{
+	bool		updated = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+	TupleTableSlot *slot = updated ? data->tg_newslot : data->tg_trigslot;
+	MemoryContext gathering = NULL;
+	MemoryContext old;
 	InqudNewOrder order;
 
+	if (!updated && !others_may_look(data))
+		gathering = inqud_gathering(project);
+	if (gathering == NULL)
+	{
+		order_of_row(&order, plan, slot, project);
+		inqud_enqueue_one(project, &order);
+		return;
+	}
+	old = MemoryContextSwitchTo(gathering);
 	order_of_row(&order, plan, slot, project);
-	inqud_enqueue_one(project, &order);
+	/* the one value that may still be the row's */
+	if (order.has_amount)
+		order.amount = PointerGetDatum(PG_DETOAST_DATUM_COPY(order.amount));
+	inqud_gather(&order);
+	MemoryContextSwitchTo(old);
 }
 
 static void

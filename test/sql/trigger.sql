@@ -61,6 +61,73 @@ DROP INDEX inqud_test.orders_id;
 INSERT INTO inqud_test.orders VALUES (30, 1), (30, 1.0);
 SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (31, 1), (30, 2)');
 SELECT inqud_test.queued();
+
+-- Many at once are recorded together at the end of the statement, in their order, some of them known.
+INSERT INTO inqud_test.orders SELECT i, i FROM generate_series(1001, 3501) i;
+INSERT INTO inqud_test.orders SELECT i, i FROM generate_series(3501, 3400, -1) i UNION ALL SELECT 900, 900 UNION ALL SELECT 900, 900.0;
+SELECT count(*), count(DISTINCT order_id), sum(amount), count(q.checkout), bool_and(c.order_id = '900' OR c.id - f.id = c.order_id::int - 1001)
+  FROM inqud.checkout c LEFT JOIN inqud.queue q ON q.checkout = c.id AND q.kind = 'create', (SELECT min(id) AS id FROM inqud.checkout) f;
+SELECT inqud_test.said('INSERT INTO inqud_test.orders SELECT i, CASE WHEN i = 6500 THEN 0 ELSE i END FROM generate_series(5001, 6501) i');
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (800, 3), (1001, 5), (801, 6)');
+SELECT count(*) FROM inqud.checkout;
+DELETE FROM inqud.queue;
+DELETE FROM inqud.checkout;
+-- A statement within the statement, one that is undone, another role, and a failure that is caught.
+CREATE ROLE regress_inqud_seller;
+GRANT USAGE ON SCHEMA inqud_test TO regress_inqud_seller;
+GRANT CREATE ON SCHEMA inqud_test TO regress_inqud_seller;
+GRANT INSERT ON inqud_test.orders TO regress_inqud_seller;
+GRANT USAGE ON FOREIGN SERVER shop TO regress_inqud_seller;
+CREATE TABLE inqud_test.carts (id int);
+CREATE FUNCTION inqud_test.sell() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  INSERT INTO inqud_test.orders VALUES (NEW.id, 1), (NEW.id + 1, 1);
+  BEGIN
+    INSERT INTO inqud_test.orders VALUES (NEW.id + 2, 1), (NEW.id + 3, 1);
+    INSERT INTO inqud_test.orders VALUES (NEW.id + 4, 1), (NEW.id + 5, 0);
+  EXCEPTION WHEN OTHERS THEN
+    INSERT INTO inqud_test.orders VALUES (NEW.id + 6, 1), (NEW.id + 7, 1);
+  END;
+  RETURN NULL;
+END $$;
+ALTER FUNCTION inqud_test.sell() OWNER TO regress_inqud_seller;
+CREATE TRIGGER sell AFTER INSERT ON inqud_test.carts FOR EACH ROW EXECUTE FUNCTION inqud_test.sell();
+WITH cart AS (INSERT INTO inqud_test.carts VALUES (7100), (7200))
+  INSERT INTO inqud_test.orders VALUES (7001, 1), (7002, 1), (7003, 1);
+SELECT owner = 'regress_inqud_seller' AS seller, array_agg(order_id ORDER BY id) FROM inqud.checkout GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM inqud_test.queued();
+DROP TABLE inqud_test.carts;
+DROP FUNCTION inqud_test.sell();
+-- Another trigger of the same rows finds the checkout.
+CREATE FUNCTION inqud_test.look() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM inqud.checkout WHERE order_id = NEW.id::text) THEN
+    RAISE 'no checkout of order %', NEW.id;
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER zz AFTER INSERT ON inqud_test.orders FOR EACH ROW EXECUTE FUNCTION inqud_test.look();
+INSERT INTO inqud_test.orders VALUES (7301, 1), (7302, 1);
+DROP TRIGGER zz ON inqud_test.orders;
+SELECT inqud_test.queued();
+-- Two triggers of ours, and two projects in one statement.
+CREATE TRIGGER pay_other AFTER INSERT ON inqud_test.orders FOR EACH ROW WHEN (NEW.id % 2 = 0) EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id=again-{id}', 'name=Other', 'return_url=https://shop.example');
+INSERT INTO inqud_test.orders VALUES (7401, 1), (7402, 1), (7403, 1);
+DROP TRIGGER pay_other ON inqud_test.orders;
+CREATE SERVER shop2 FOREIGN DATA WRAPPER inqud OPTIONS (project_id 'CAP-11111111-2222-4333-8444-555555555556');
+CREATE USER MAPPING FOR PUBLIC SERVER shop2 OPTIONS (token_id 'TKN-2', token_secret 'secret');
+CREATE TABLE inqud_test.others (id int);
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.others FOR EACH ROW EXECUTE FUNCTION
+  inqud_order_trigger('shop2', 'order_id={id}', 'name=Other', 'return_url=https://shop.example');
+WITH other AS (INSERT INTO inqud_test.others VALUES (7501), (7502) RETURNING id)
+  INSERT INTO inqud_test.orders SELECT id + 10, 1 FROM other;
+SELECT inqud_test.queued();
+DROP TABLE inqud_test.others;
+DROP SERVER shop2 CASCADE;
+DELETE FROM inqud_test.orders WHERE id > 100;
+DROP OWNED BY regress_inqud_seller;
+DROP ROLE regress_inqud_seller;
 DROP TRIGGER pay ON inqud_test.orders;
 
 -- With a condition, and deferred to the commit.
