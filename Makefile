@@ -158,6 +158,7 @@ help:
 	@echo '                    VERSIONS="15"  only these; OUT=build'
 	@echo 'make bench          how quick it is, beside its contenders; a quarter of an hour'
 	@echo 'make bench P2       one line of it, of P1 to P8; see test/bench/README.md'
+	@echo '                    QUICK=1   with a tenth of the rows'
 
 demo:
 	@test/run/demo.sh
@@ -178,7 +179,7 @@ deb:
 	@OUT='$(OUT)' test/run/deb.sh
 
 bench:
-	@test/run/bench.sh $(filter $(BENCH_LINES),$(MAKECMDGOALS))
+	@test/run/bench.sh $(if $(QUICK),--quick) $(filter $(BENCH_LINES),$(MAKECMDGOALS))
 
 $(BENCH_LINES):
 	@$(if $(filter bench,$(MAKECMDGOALS)),:,echo 'Use: make bench $@' >&2; false)

@@ -4,7 +4,6 @@ Numbers of rows come from "size", so that a smoke run takes seconds. Must leave 
 """
 
 import subprocess
-import time
 
 from stage import PROJECT_ID, Trouble, cpu_s, run
 from table import in_turn
@@ -92,13 +91,22 @@ def p1(stage, table, size):
     cco = "CCO-11111111-2222-4333-8444-555555555555"
     url = f"{stage.api.create_url()}/{cco}"
     db.clear()
-    loop = ("DO $$BEGIN FOR i IN 1..{n} LOOP PERFORM inqud_get_checkout('shop', '{cco}'); END LOOP; END$$; "
-            "SELECT extract(epoch FROM clock_timestamp() - statement_timestamp())")
+    loop = ("DO $$BEGIN PERFORM inqud_get_checkout('shop', '{cco}'); END$$; "
+            "CREATE TEMP TABLE began AS SELECT clock_timestamp() AS at, bench.cpu_us() AS cpu; "
+            "DO $$BEGIN FOR i IN 1..{n} LOOP PERFORM inqud_get_checkout('shop', '{cco}'); END LOOP; END$$; "
+            "SELECT extract(epoch FROM clock_timestamp() - at), bench.cpu_us() - cpu FROM began")
+    cpu = {}
 
-    def in_loop(cco):
-        began = time.monotonic()
-        db.sql(loop.format(n=n, cco=cco))
-        return n / (time.monotonic() - began)
+    def in_loop(cco, name=None):
+        seconds, us = db.numbers(loop.format(n=n, cco=cco))
+        if name:
+            cpu.setdefault(name, []).append(us / n)
+        return n / seconds
+
+    def bare():
+        seconds, used = stage.program("easy", url, n)[:2]
+        cpu.setdefault("bare easy loop", []).append(used / n * 1e6)
+        return n / seconds
 
     def by_statement():
         return n / stage.program("session", db.conninfo, n, f"SELECT id FROM inqud_get_checkout('shop', '{cco}') WHERE $1::int > 0")[0]
@@ -109,15 +117,17 @@ def p1(stage, table, size):
     table.head("P1", f"{n} reads in one session, 0 ms server")
     table.row("server's limit for one connection (wrk)", [wrk(stage, 1, size(2, 1))], "/s")
     values = in_turn(size(5, 1), {
-        "bare easy loop": lambda: n / stage.program("easy", url, n)[0],
-        "inqud_get_checkout, recorded, loop in SQL": lambda: in_loop(cco),
-        "inqud_get_checkout, not recorded, loop in SQL": lambda: in_loop("CCO-2" + cco[5:]),
+        "bare easy loop": bare,
+        "inqud_get_checkout, recorded, loop in SQL": lambda: in_loop(cco, "recorded"),
+        "inqud_get_checkout, not recorded, loop in SQL": lambda: in_loop("CCO-2" + cco[5:], "not recorded"),
         "inqud_get_checkout, recorded, statement by statement": by_statement,
     })
     table.rows(values, "/s")
     names = list(values)
     table.ratio("recorded / bare easy loop", values, names[1], names[0], at_least=0.6)
     table.ratio("not recorded / bare easy loop", values, names[2], names[0])
+    for name, some in cpu.items():
+        table.row(f"CPU a read, {name}", some, "µs")
     db.clear()
 
 

@@ -16,6 +16,12 @@ CREATE USER MAPPING FOR PUBLIC SERVER slow OPTIONS (token_id 'TKN-bench', token_
 
 CREATE SCHEMA bench;
 
+-- CPU that this session has used, in microseconds.
+CREATE FUNCTION bench.cpu_us() RETURNS float
+	LANGUAGE sql VOLATILE AS $$
+	SELECT split_part(pg_read_file('/proc/self/schedstat', 0, 100), ' ', 1)::float / 1000
+$$;
+
 CREATE TABLE bench.orders (
 	id bigint PRIMARY KEY,
 	total numeric NOT NULL,

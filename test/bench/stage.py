@@ -186,7 +186,7 @@ class Database:
         self.until("SELECT pid IS NOT NULL AND state <> 'starting' FROM inqud.worker WHERE database = current_database()")
         return int(self.sql("SELECT pid FROM inqud.worker WHERE database = current_database()"))
 
-    def until(self, question, seconds=120, pause=0.02):
+    def until(self, question, seconds=900, pause=0.02):
         end = time.monotonic() + seconds
         while self.sql(question) not in ("t", ""):
             if time.monotonic() > end:
