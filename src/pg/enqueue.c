@@ -59,6 +59,13 @@ has_control(const char *text)
 	return false;
 }
 
+/* Characters are counted only where there are more bytes than that. */
+static bool
+is_longer(const char *value, int max)
+{
+	return strlen(value) > (size_t) max && pg_mbstrlen(value) > max;
+}
+
 /* A text that must be there, without control characters, of at most max characters. */
 static void
 check_text(const char *name, const char *value, int max)
@@ -67,7 +74,7 @@ check_text(const char *name, const char *value, int max)
 		missing(name);
 	if (value[0] == '\0')
 		invalid(name, "It must not be empty.", NULL);
-	if (pg_mbstrlen(value) > max)
+	if (is_longer(value, max))
 		invalid(name, psprintf("It has %d characters, more than %d.",
 							   pg_mbstrlen(value), max), NULL);
 	if (has_control(value))
@@ -80,7 +87,7 @@ static void
 check_name(const char *value, const InqudProject *project)
 {
 	check_text("name", value, MAX_NAME);
-	if (project->name_limit > 0 && pg_mbstrlen(value) > project->name_limit)
+	if (project->name_limit > 0 && is_longer(value, project->name_limit))
 		invalid("name",
 				psprintf("It has %d characters, more than name_limit %d of server \"%s\".",
 						 pg_mbstrlen(value), project->name_limit, project->name),

@@ -49,6 +49,7 @@ typedef struct TriggerPlan
 	bool		given[NKEYS];
 	InqudTemplate templates[NKEYS];
 	int		   *columns[NKEYS];	/* column number of each part, 0 for text */
+	FmgrInfo   *outputs[NKEYS];	/* how that column becomes text */
 } TriggerPlan;
 
 static void
@@ -111,6 +112,25 @@ find_columns(const InqudTemplate *template, const char *argument, TupleDesc desc
 	return columns;
 }
 
+/* How these columns become texts. */
+static FmgrInfo *
+find_outputs(const InqudTemplate *template, const int *columns, TupleDesc desc)
+{
+	FmgrInfo   *outputs = palloc0(sizeof(FmgrInfo) * Max(template->nparts, 1));
+	Oid			output;
+	bool		varlena;
+	int			i;
+
+	for (i = 0; i < template->nparts; i++)
+	{
+		if (!template->parts[i].is_column)
+			continue;
+		getTypeOutputInfo(TupleDescAttr(desc, columns[i] - 1)->atttypid, &output, &varlena);
+		fmgr_info(output, &outputs[i]);
+	}
+	return outputs;
+}
+
 static void
 read_argument(TriggerPlan *plan, const char *argument, TupleDesc desc)
 {
@@ -128,6 +148,7 @@ read_argument(TriggerPlan *plan, const char *argument, TupleDesc desc)
 		bad_argument(argument, psprintf("The template %s.", why), NULL);
 	plan->given[key] = true;
 	plan->columns[key] = find_columns(&plan->templates[key], argument, desc);
+	plan->outputs[key] = find_outputs(&plan->templates[key], plan->columns[key], desc);
 }
 
 /* Cut the arguments, or find what was cut for the last row. */
@@ -171,23 +192,17 @@ get_plan(FunctionCallInfo fcinfo, TriggerData *data)
 	return plan;
 }
 
-/* The text of one part; NULL for a column that is null. */
+/* The text of one part of a template; NULL for a column that is null. */
 static char *
-part_text(const InqudTemplatePart *part, int column, TupleTableSlot *slot)
+part_text(const TriggerPlan *plan, int key, int part, TupleTableSlot *slot)
 {
 	bool		isnull;
 	Datum		value;
-	Oid			output;
-	bool		varlena;
 
-	if (!part->is_column)
-		return part->text;
-	value = slot_getattr(slot, column, &isnull);
-	if (isnull)
-		return NULL;
-	getTypeOutputInfo(TupleDescAttr(slot->tts_tupleDescriptor, column - 1)->atttypid,
-					  &output, &varlena);
-	return OidOutputFunctionCall(output, value);
+	if (!plan->templates[key].parts[part].is_column)
+		return plan->templates[key].parts[part].text;
+	value = slot_getattr(slot, plan->columns[key][part], &isnull);
+	return isnull ? NULL : OutputFunctionCall(&plan->outputs[key][part], value);
 }
 
 /* A template filled in from a row.  A lone null column stays null; beside text it is empty. */
@@ -202,11 +217,11 @@ fill_in(const TriggerPlan *plan, int key, TupleTableSlot *slot)
 	if (!plan->given[key])
 		return NULL;
 	if (template->single_column)
-		return part_text(&template->parts[0], plan->columns[key][0], slot);
+		return part_text(plan, key, 0, slot);
 	initStringInfo(&text);
 	for (i = 0; i < template->nparts; i++)
 	{
-		char	   *part = part_text(&template->parts[i], plan->columns[key][i], slot);
+		char	   *part = part_text(plan, key, i, slot);
 
 		if (part)
 			appendStringInfoString(&text, part);
