@@ -48,8 +48,9 @@ def extension_run(run_, project, name):
     db.sql("VACUUM ANALYZE inqud.checkout, inqud.queue")
     pid = db.start_worker(enabled=False)
     before = cpu_s(pid)
-    began = float(db.sql("SELECT extract(epoch FROM clock_timestamp())"))
-    db.set("inqud.enabled", "on")
+    # in one session, whose own start is not part of it
+    db.sql("ALTER SYSTEM SET inqud.enabled = on")
+    began = float(db.sql("SELECT extract(epoch FROM clock_timestamp()) FROM (SELECT pg_reload_conf() OFFSET 0) AS told"))
     db.until(f"SELECT in_flight = 0 AND followed = {n} FROM inqud.worker WHERE database = current_database()", pause=0.1)
     cpu = cpu_s(pid) - before
     ended = float(db.sql("SELECT extract(epoch FROM max(updated_at)) FROM inqud.checkout WHERE state = 'open'"))
@@ -181,9 +182,15 @@ def p5(stage, table, size):
         return spread, pid
 
     table.head("P5", f"from an order's commit to its visible URL, milliseconds, 0 ms server, {n} orders a round")
-    cases = (("idle worker, one after another", "shop", 0, 0), ("50 a second", "shop", 50, 0),
+    cases = (("nothing but a notice, sent by the commit itself", "notice", 0, 0),
+             ("idle worker, one after another", "shop", 0, 0), ("50 a second", "shop", 50, 0),
              (f"another project has {size(100000, 1000)} orders queued", "other", 20, size(100000, 1000)))
     values = in_turn(rounds, {case[0]: lambda case=case: measure(*case[1:])[0] for case in cases})
     for name, some in values.items():
+        if name == cases[0][0]:
+            # what the machine itself takes
+            table.row(f"{name}: median", [s[0] for s in some])
+            table.row(f"{name}: 99th percentile", [s[3] for s in some])
+            continue
         table.goal(f"{name}: median", [s[0] for s in some], at_most=5)
         table.goal(f"{name}: 99th percentile", [s[3] for s in some], at_most=20)

@@ -91,6 +91,8 @@ def created(stage, table, size):
     n = size(10000, 100)
     db.clear()
     db.set("full_page_writes", "off")
+    # the checkpointer, which has to hear of it for all, has done so when this is over
+    db.sql("CHECKPOINT")
     start = wal(db)
     db.sql(f"INSERT INTO bench.orders SELECT i, 10, 'USD' FROM generate_series(1, {n}) i")
     base = wal(db)

@@ -175,7 +175,7 @@ class Database:
         self.until("SELECT pid IS NULL FROM inqud.worker WHERE database = current_database()")
         self.set("inqud.enabled", "off")
         self.sql("TRUNCATE inqud.checkout, inqud.queue, inqud.event, inqud.inbox, bench.job, bench.orders, "
-                 "bench.orders_shop, bench.orders_other RESTART IDENTITY")
+                 "bench.orders_shop, bench.orders_other, bench.orders_notice RESTART IDENTITY")
         self.sql("CHECKPOINT")
 
     def start_worker(self, enabled=True):
