@@ -23,7 +23,8 @@ report('install scripts refuse to be run by psql alone',
 report('upgrade scripts have sessions look at the version again',
 	grep { /--.*--/ && join('', lines($_)) !~ /^GRANT USAGE ON SCHEMA inqud TO PUBLIC;\n\z/m } files(qr/\.sql$/, 'sql'));
 report('the version stands in the control file only',
-	grep { join('', lines($_)) =~ /\Q"$version"\E/ } files(qr/\.[ch]$/, 'src'));
+	(grep { join('', lines($_)) =~ /\Q"$version"\E/ } files(qr/\.[ch]$/, 'src')),
+	(grep { join('', lines($_)) =~ /version\W{1,4}\Q$version\E(?![.\d])/i } grep { !m{^sql/|^expected/|^inqud\.control$} } files(qr/./)));
 report('every test has its expected output',
 	grep { !-e "expected/$_.out" } tests('test/sql', 'sql'), tests('test/specs', 'spec'));
 report('every expected output has its test', grep { !has_test($_) } files(qr/\.out$/, 'expected'));
