@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * address.c
- *		Which network addresses a transfer may connect to, and whether the file
- *		of CA certificates may be read for it.
+ *		Which network addresses a transfer may connect to, which one it did, and
+ *		whether the file of CA certificates may be read for it.
  *
- * Asked with the address a name was resolved to, immediately before the
+ * The former is asked with the address a name was resolved to, immediately before the
  * connection is made: a name that suddenly leads into the private network must
  * not get credentials, nor be a way to reach services there.
  *
@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -157,4 +158,23 @@ inqud_connect_refusal(const struct sockaddr *address, InqudHostKind host,
 	if (!inqud_address_allowed(address, host))
 		return "the host's name leads to an address that is not public";
 	return is_fit_ca_file(ca_file) ? NULL : inqud_unfit_ca_file;
+}
+
+void
+inqud_address_of_peer(int fd, char *out, size_t size)
+{
+	struct sockaddr_storage peer;
+	socklen_t	len = sizeof(peer);
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	*out = '\0';
+	if (getpeername(fd, (struct sockaddr *) &peer, &len) != 0)
+		return;
+	memcpy(&in, &peer, sizeof(in));
+	memcpy(&in6, &peer, sizeof(in6));
+	if (peer.ss_family == AF_INET)
+		inet_ntop(AF_INET, &in.sin_addr, out, (socklen_t) size);
+	else if (peer.ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &in6.sin6_addr, out, (socklen_t) size);
 }

@@ -149,6 +149,9 @@ extern const char *inqud_connect_refusal(const struct sockaddr *address,
 										 InqudHostKind host,
 										 const char *ca_file);
 
+/* Who a socket is connected to, numeric; "" if it is not. */
+extern void inqud_address_of_peer(int fd, char *out, size_t size);
+
 /* ---------------------------------------------------------------------
  * json_scan.c: the grammar of JSON over raw text; allocates nothing
  * ---------------------------------------------------------------------
@@ -311,6 +314,9 @@ extern bool inqud_poller_set(int poller, int fd, bool in, bool out);
 /* Fill in what is ready, without waiting; the number, or -1. */
 extern int	inqud_poller_ready(int poller, InqudReady *ready, int max);
 
+/* Microseconds of a clock that nobody sets. */
+extern int64_t inqud_clock_us(void);
+
 /* ---------------------------------------------------------------------
  * receiver.c: the bytes of one exchange
  * ---------------------------------------------------------------------
@@ -325,6 +331,7 @@ typedef struct InqudReceiver
 	bool		too_large;
 	bool		no_memory;
 	int64_t		retry_after_ms; /* -1 = none */
+	int64_t		date;			/* of the reply, seconds since 1970; 0 = none */
 } InqudReceiver;
 
 /* Begin anew, keeping the buffer's memory. */

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <curl/curl.h>
 
@@ -59,19 +58,11 @@ struct InqudExchange
 	InqudReceiver receiver;
 	const char *refused;		/* why the last connection was not opened */
 	char		content_type[128];
+	char		address[64];
 	char		curl_error[CURL_ERROR_SIZE];
 	char		error[CURL_ERROR_SIZE];
 	InqudResponse response;
 };
-
-static int64_t
-clock_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* ---------------------------------------------------------------------
  * Callbacks of libcurl
@@ -82,9 +73,13 @@ static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	InqudHttp  *http = arg;
+	InqudExchange *exchange = NULL;
 
-	(void) easy;
 	(void) socket_arg;
+	/* libcurl tells of a connection only when TLS has been agreed on as well */
+	if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &exchange) == CURLE_OK &&
+		exchange != NULL && exchange->address[0] == '\0')
+		inqud_address_of_peer(fd, exchange->address, sizeof(exchange->address));
 	return inqud_poller_set(http->poller, fd,
 							what == CURL_POLL_IN || what == CURL_POLL_INOUT,
 							what == CURL_POLL_OUT || what == CURL_POLL_INOUT) ?
@@ -98,7 +93,7 @@ on_timer(CURLM *multi, long timeout_ms, void *arg)
 
 	(void) multi;
 	http->deadline = timeout_ms < 0 ? -1 :
-		clock_us() + (int64_t) timeout_ms * 1000;
+		inqud_clock_us() + (int64_t) timeout_ms * 1000;
 	return 0;
 }
 
@@ -116,7 +111,10 @@ on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	exchange->refused = inqud_connect_refusal(&address->addr,
 											  exchange->request->host, exchange->ca_file);
 	if (exchange->refused != NULL)
+	{
+		exchange->response.address_refused = exchange->refused != inqud_unfit_ca_file;
 		return CURL_SOCKET_BAD;
+	}
 #ifdef SOCK_CLOEXEC
 	type |= SOCK_CLOEXEC;
 #endif
@@ -238,9 +236,7 @@ link_headers(InqudExchange *exchange)
 static long
 to_timeout(int64_t ms)
 {
-	if (ms < 1)
-		return 1;
-	return ms < INT_MAX ? (long) ms : INT_MAX;
+	return ms < 1 ? 1 : ms < INT_MAX ? (long) ms : INT_MAX;
 }
 
 /* What the request and its account bring with them. */
@@ -377,6 +373,7 @@ fill_response(InqudExchange *exchange, CURLcode code)
 		exchange->refused == inqud_unfit_ca_file;
 	r->http_status = (int) get_info(exchange->easy, CURLINFO_RESPONSE_CODE);
 	r->retry_after_ms = exchange->receiver.retry_after_ms;
+	r->date = exchange->receiver.date;
 	if (curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK &&
 		type != NULL)
 		inqud_text_clean(exchange->content_type, sizeof(exchange->content_type),
@@ -385,6 +382,8 @@ fill_response(InqudExchange *exchange, CURLcode code)
 	r->body = body->data != NULL ? body->data : "";
 	r->body_len = body->len;
 	measure(exchange, r);
+	r->address = exchange->address;
+	r->connected = exchange->address[0] != '\0' || r->progress != INQUD_NOT_SENT;
 	explain(exchange, code);
 }
 
@@ -426,6 +425,7 @@ inqud_exchange_start(InqudHttp *http, InqudExchange *exchange,
 						 account->max_reply_size);
 	exchange->request = request;
 	exchange->refused = NULL;
+	exchange->address[0] = '\0';
 	exchange->content_type[0] = '\0';
 	exchange->curl_error[0] = '\0';
 	if (!prepare_easy(exchange, http, account->ca_file) ||
@@ -542,7 +542,7 @@ inqud_http_wait_us(const InqudHttp *http)
 
 	if (http->deadline < 0)
 		return -1;
-	left = http->deadline - clock_us();
+	left = http->deadline - inqud_clock_us();
 	return left > 0 ? left : 0;
 }
 

@@ -258,11 +258,15 @@ typedef struct InqudResponse
 	InqudProgress progress;
 	bool		timed_out;		/* of NOT_SENT and NO_ANSWER */
 	bool		name_failed;	/* the host's name could not be resolved */
+	bool		address_refused;	/* the name leads to an address that is not public */
+	bool		connected;		/* a connection was made for it, or a kept one used; TLS apart */
 	bool		tls_failed;		/* certificate or handshake */
 	int			http_status;	/* 0 when none came */
 	int64_t		retry_after_ms; /* -1 = header absent or not understood; clamped to 0 .. 1 day */
 	const char *error;			/* libcurl's words, "" if none; ASCII control stripped */
 	const char *content_type;	/* "" if none */
+	const char *address;		/* numeric, of the other end; "" if not known */
+	int64_t		date;			/* seconds since 1970 by the reply's Date; 0 = none */
 	const char *body;			/* NUL-terminated for convenience, may hold NULs */
 	size_t		body_len;
 	int64_t		connect_us;		/* microseconds until connected; 0 on a kept connection */

@@ -34,6 +34,7 @@ inqud_receiver_reset(InqudReceiver *receiver, bool send_once,
 	receiver->too_large = false;
 	receiver->no_memory = false;
 	receiver->retry_after_ms = -1;
+	receiver->date = 0;
 	/* never beyond what the JSON reader takes; 0 would mean "no limit" */
 	if (max_reply_size < 1)
 		max_reply_size = 1;
@@ -82,12 +83,52 @@ inqud_on_body(char *data, size_t size, size_t count, void *arg)
 	return len;
 }
 
+/* The value of a header line of this name (in lower case, with its colon), or NULL. */
+static const char *
+value_of(const char *line, size_t *len, const char *name)
+{
+	size_t		name_len = strlen(name);
+
+	if (*len <= name_len || strncasecmp(line, name, name_len) != 0)
+		return NULL;
+	*len -= name_len;
+	return line + name_len;
+}
+
+static void
+read_date(InqudReceiver *receiver, const char *value, size_t len)
+{
+	int64_t		seconds;
+
+	while (len > 0 && (*value == ' ' || *value == '\t'))
+	{
+		value++;
+		len--;
+	}
+	while (len > 0 && (value[len - 1] == '\r' || value[len - 1] == '\n' ||
+					   value[len - 1] == ' ' || value[len - 1] == '\t'))
+		len--;
+	if (inqud_http_date_read(value, len, &seconds))
+		receiver->date = seconds;
+}
+
+static void
+read_header(InqudReceiver *receiver, const char *line, size_t len)
+{
+	size_t		rest = len;
+	const char *value = value_of(line, &rest, "retry-after:");
+
+	if (value != NULL)
+		receiver->retry_after_ms = inqud_retry_after_read(value, rest,
+														  (int64_t) time(NULL));
+	else if ((value = value_of(line, &rest, "date:")) != NULL)
+		read_date(receiver, value, rest);
+}
+
 /* One header line at a time. */
 size_t
 inqud_on_header(char *data, size_t size, size_t count, void *arg)
 {
-	static const char name[] = "retry-after:";
-	const size_t name_len = sizeof(name) - 1;
 	InqudReceiver *receiver = arg;
 	size_t		len = size * count;
 
@@ -101,9 +142,7 @@ inqud_on_header(char *data, size_t size, size_t count, void *arg)
 		receiver->head_ended = false;	/* another one after "100 Continue" */
 	else if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
 		receiver->head_ended = true;
-	else if (len > name_len && strncasecmp(data, name, name_len) == 0)
-		receiver->retry_after_ms =
-			inqud_retry_after_read(data + name_len, len - name_len,
-								   (int64_t) time(NULL));
+	else
+		read_header(receiver, data, len);
 	return len;
 }

@@ -325,7 +325,9 @@ do_retry(Connection *c)
 		{"retry-past", "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n"},
 		{"retry-far", "RETRY-AFTER: Sun, 06 Nov 2094 08:49:37 GMT\r\n"},
 		{"retry-words", "Retry-After: soon\r\n"},
-		{"retry-none", ""}
+		{"retry-none", ""},
+		{"retry-dated", "date:  Sun, 06 Nov 1994 08:49:37 GMT \r\n"},
+		{"retry-undated", "Date: today\r\n"}
 	};
 	size_t		i;
 

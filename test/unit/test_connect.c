@@ -103,6 +103,15 @@ open_silent(int *port)
 	return fd;
 }
 
+/* How far a transfer came that was not sent, and whether an address stopped it. */
+static void
+came_to(const InqudResponse *r, bool connected, bool refused, const char *name)
+{
+	ok(r->progress == INQUD_NOT_SENT && r->connected == connected && r->address_refused == refused,
+	   "%s: connected %d, address refused %d", name, r->connected, r->address_refused);
+	is(r->address, connected ? "127.0.0.1" : "", "... to whom");
+}
+
 static void
 test_not_sent(void)
 {
@@ -120,12 +129,16 @@ test_not_sent(void)
 	transfer = run(true, "do-ok");
 	r = inqud_transfer_response(transfer);
 	ok(r->progress == INQUD_NOT_SENT && r->timed_out, "the connect timeout covers the handshake");
+	came_to(r, true, false, "a handshake that hangs");
 	inqud_transfer_free(transfer);
 	account.connect_timeout_ms = CONNECT_MS;
 
 	close(silent);
 	snprintf(base_url, sizeof(base_url), "http://127.0.0.1:%d", port);
 	ends(true, "do-ok", INQUD_NOT_SENT, 0);
+	transfer = run(true, "do-ok");
+	came_to(inqud_transfer_response(transfer), false, false, "nobody listens");
+	inqud_transfer_free(transfer);
 
 	/* a name below localhost leads to loopback, and is not "localhost" */
 	snprintf(base_url, sizeof(base_url), "https://rebound.localhost:%d", server_port(server));
@@ -133,6 +146,7 @@ test_not_sent(void)
 	r = inqud_transfer_response(transfer);
 	is_int(r->progress, INQUD_NOT_SENT, "a name that leads to loopback is not connected to");
 	is(r->error, "the host's name leads to an address that is not public", "... says why");
+	came_to(r, false, true, "a private address");
 	inqud_transfer_free(transfer);
 	snprintf(base_url, sizeof(base_url), "http://localhost:%d", server_port(server));
 	ends(true, "do-ok", INQUD_DONE, 200);
@@ -142,6 +156,7 @@ test_not_sent(void)
 	transfer = run(true, "do-ok");
 	r = inqud_transfer_response(transfer);
 	ok(r->progress == INQUD_NOT_SENT && r->name_failed, "a name that does not exist: %s", r->error);
+	came_to(r, false, false, "a name that does not exist");
 	inqud_transfer_free(transfer);
 	account.connect_timeout_ms = CONNECT_MS;
 
@@ -320,6 +335,7 @@ test_tls(void)
 	transfer = run(true, "do-ok");
 	r = inqud_transfer_response(transfer);
 	ok(r->progress == INQUD_NOT_SENT && r->tls_failed, "an unknown certificate is refused: %s", r->error);
+	came_to(r, true, false, "an unknown certificate");
 	inqud_transfer_free(transfer);
 	account.ca_file = ca_file;
 	for (i = 0; i < 3; i++)
@@ -330,6 +346,7 @@ test_tls(void)
 	transfer = run(true, "do-ok");
 	r = inqud_transfer_response(transfer);
 	ok(r->progress == INQUD_NOT_SENT && r->tls_failed, "a missing CA file: %s", r->error);
+	came_to(r, true, false, "a missing CA file");
 	inqud_transfer_free(transfer);
 	account.ca_file = NULL;
 	transfer = run(true, "do-ok");

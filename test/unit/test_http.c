@@ -24,6 +24,7 @@ test_normal(void)
 	is_int(r->progress, INQUD_DONE, "a create is answered");
 	is_int(r->http_status, 200, "with 200");
 	is(r->content_type, "application/json", "and a type");
+	ok(r->connected && strcmp(r->address, "127.0.0.1") == 0, "and the address is known");
 	is_int(r->retry_after_ms, -1, "without a Retry-After");
 	ok(r->total_us > 0 && r->connect_us > 0 && r->total_us >= r->connect_us, "times are measured");
 	ok(r->bytes_sent > 100 && r->bytes_received > 50, "bytes are counted");
@@ -50,7 +51,9 @@ test_normal(void)
 
 	connections = server_connections(server);
 	transfer = run(false, "do-ok");
-	is_int(inqud_transfer_response(transfer)->connect_us, 0, "a kept connection costs nothing");
+	r = inqud_transfer_response(transfer);
+	is_int(r->connect_us, 0, "a kept connection costs nothing");
+	ok(r->connected, "and counts as one");
 	inqud_transfer_free(transfer);
 	ends(true, "do-ok", INQUD_DONE, 200);
 	ends(false, "do-chunked", INQUD_DONE, 200);
@@ -173,6 +176,31 @@ retry_is(const char *word, long long least, long long most)
 	ok(r->http_status == 429 && r->retry_after_ms >= least && r->retry_after_ms <= most,
 	   "%s: %lld ms", word, (long long) r->retry_after_ms);
 	inqud_transfer_free(transfer);
+}
+
+/* The Date of a reply is kept, if it is one. */
+static void
+test_date(void)
+{
+	static const struct
+	{
+		const char *word;
+		int64_t		date;
+	}			cases[] =
+	{
+		{"do-retry-dated", 784111777},
+		{"do-retry-undated", 0},
+		{"do-retry-none", 0}
+	};
+	size_t		i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		InqudTransfer *transfer = run(false, cases[i].word);
+
+		is_int(inqud_transfer_response(transfer)->date, cases[i].date, cases[i].word);
+		inqud_transfer_free(transfer);
+	}
 }
 
 static void
@@ -360,6 +388,7 @@ main(void)
 	test_closed_kept();
 	test_redirect();
 	test_retry_after();
+	test_date();
 	test_many();
 	test_mixed();
 	test_lost();
