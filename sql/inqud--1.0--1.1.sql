@@ -575,6 +575,62 @@ REVOKE ALL ON FUNCTION inqud._has_money(inqud.checkout), inqud._prunable(inqud.c
 REVOKE ALL ON PROCEDURE @extschema@.inqud_prune(interval, text, integer, bigint) FROM PUBLIC;
 
 -- ------------------------------------------------------------------
+-- What of a project works
+-- ------------------------------------------------------------------
+
+/*
+ * Only of checkouts whose owner the role is a member of.  on_status: null when
+ * the server has none, '' when it can be called, else what is wrong.
+ */
+CREATE FUNCTION inqud._check(project text, project_id text, home bigint, role name,
+		OUT queued bigint, OUT overdue bigint, OUT elsewhere bigint, OUT other_project bigint,
+		OUT checkout_id text, OUT on_status text)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	WITH mine AS (
+		SELECT r.rolname FROM pg_roles r WHERE pg_has_role(_check.role, r.oid, 'USAGE')
+	), hook AS (
+		SELECT o.option_value AS named, s.srvowner AS owner,
+			CASE cardinality(n.parts) WHEN 1 THEN 'public' ELSE n.parts[1] END AS schema,
+			n.parts[cardinality(n.parts)] AS name
+		FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o,
+			LATERAL parse_ident(o.option_value) AS n (parts)
+		WHERE s.srvname = _check.project AND o.option_name = 'on_status'
+	)
+	SELECT q.queued, q.overdue, q.elsewhere, q.other_project,
+		(SELECT k.checkout_id FROM inqud.checkout k
+			WHERE k.project = _check.project AND k.project_id = _check.project_id
+				AND k.owner = _check.role AND k.checkout_id IS NOT NULL
+			ORDER BY k.id DESC LIMIT 1),
+		(SELECT CASE
+				WHEN f.oid IS NULL THEN 'function ' || h.named || '(inqud.checkout) does not exist; on_status cannot be called'
+				WHEN NOT has_function_privilege(h.owner, f.oid, 'EXECUTE')
+					OR NOT has_schema_privilege(h.owner, n.oid, 'USAGE')
+					THEN 'the owner of the server may not call ' || h.named || '(inqud.checkout); grant EXECUTE, and USAGE on its schema'
+				ELSE '' END
+			FROM hook h LEFT JOIN (pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace)
+				ON n.nspname = h.schema AND f.proname = h.name AND f.prokind = 'f'
+					AND f.pronargs = 1 AND f.proargtypes[0] = 'inqud.checkout'::regtype)
+	FROM (
+		SELECT count(*) FILTER (WHERE w.kind = 'create' AND w.home = _check.home) AS queued,
+			count(*) FILTER (WHERE w.kind = 'create' AND w.home = _check.home AND w.lease IS NULL
+				AND w.due_at < clock_timestamp() - interval '1 minute') AS overdue,
+			count(*) FILTER (WHERE w.home <> _check.home) AS elsewhere,
+			count(*) FILTER (WHERE k.project_id <> _check.project_id) AS other_project
+		FROM inqud.queue w JOIN inqud.checkout k ON k.id = w.checkout
+		WHERE w.project = _check.project AND k.owner IN (SELECT m.rolname FROM mine m)
+	) AS q;
+END;
+COMMENT ON FUNCTION inqud._check(text, text, bigint, name) IS 'what inqud_check_project looks up in tables';
+REVOKE ALL ON FUNCTION inqud._check(text, text, bigint, name) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.inqud_check_project(project text)
+		RETURNS TABLE (step text, ok boolean, detail text)
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 16 AS 'MODULE_PATHNAME', 'inqud_check_project';
+COMMENT ON FUNCTION @extschema@.inqud_check_project(text)
+	IS 'what of a project works, step by step, and how to mend what does not; ok is null for what was not tried or cannot be known';
+
+-- ------------------------------------------------------------------
 -- The end
 -- ------------------------------------------------------------------
 

@@ -167,6 +167,18 @@ extern void inqud_call(const InqudProject *project, const InqudTask *task,
 					   const InqudRequest *request, InqudResult *result,
 					   MemoryContext context);
 
+/*
+ * The same on a new connection, with the response itself besides, but for its
+ * body; texts are in "context".  Returns 0, or, with nothing sent, how many
+ * microseconds its turn is away under the rate limit, if that is too long.
+ */
+extern int64 inqud_call_anew(const InqudProject *project, const InqudTask *task,
+							 const InqudRequest *request, InqudResult *result,
+							 InqudResponse *response, MemoryContext context);
+
+/* Raises 55000 in the worker, which must not wait for a call. */
+extern void inqud_refuse_in_worker(void);
+
 /* The longest pause that a server's Retry-After may impose, in ms. */
 #define INQUD_MAX_RETRY_AFTER (60 * 60 * 1000)
 

@@ -205,6 +205,17 @@ inqud_launcher_register(void)
 	inqud_shared_unlock();
 }
 
+bool
+inqud_launcher_present(void)
+{
+	bool		present;
+
+	inqud_shared_lock();
+	present = shared->launcher != NULL;
+	inqud_shared_unlock();
+	return present;
+}
+
 void
 inqud_launcher_wake(void)
 {

@@ -64,6 +64,9 @@ extern void inqud_shared_unlock(void);
 extern void inqud_launcher_register(void);
 extern void inqud_launcher_wake(void);
 
+/* Does the launcher run?  With shared memory only. */
+extern bool inqud_launcher_present(void);
+
 /* There is something to do in this database: wake its worker or have one started. */
 extern void inqud_database_wake(Oid dbid);
 

@@ -115,25 +115,29 @@ wait_for(InqudTransfer *transfer)
 	}
 }
 
-/* Wait for this call's turn under the project's rate limit. */
-static void
+/*
+ * Wait for this call's turn under the project's rate limit.  0, or how many
+ * microseconds too long the wait would be for the project's timeout.
+ */
+static int64
 wait_for_turn(const InqudProject *project)
 {
 	int64		patience = project->account.timeout_ms * 1000;
 	TimestampTz began = GetCurrentTimestamp();
 	bool		waited = false;
 
+	inqud_counting_open(&counting, project);
 	for (;;)
 	{
 		int64		wait = inqud_limiter_take(project->limiter, project->rate_limit);
 
 		if (wait == 0)
-			return;
+			return 0;
 		if (!waited)
 			inqud_count_wait(&counting);
 		waited = true;
 		if (GetCurrentTimestamp() - began + wait > patience)
-			inqud_raise_throttled(project, wait / 1000);
+			return wait;
 		inqud_nap((long) (Min(wait, USECS_PER_SEC) / 1000 + 1), INQUD_WAIT_TURN);
 	}
 }
@@ -181,21 +185,23 @@ judge(const InqudProject *project, const InqudTask *task, const InqudRequest *re
 }
 
 void
-inqud_call(const InqudProject *project, const InqudTask *task,
-		   const InqudRequest *request, InqudResult *result, MemoryContext context)
+inqud_refuse_in_worker(void)
 {
-	Holder	   *holder = make_holder(context);
-
 	if (inqud_in_worker)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("synchronous calls are not possible in the worker of inqud"),
 				 errhint("In an on_status function, use inqud_enqueue_checkout or inqud_refresh.")));
+}
+
+/* The response stays with the transfer, which stays with the holder. */
+static const InqudResponse *
+run(const InqudProject *project, const InqudTask *task,
+	const InqudRequest *request, InqudResult *result, Holder *holder)
+{
+	const InqudResponse *response;
 
 	open_engine();
-	inqud_counting_open(&counting, project);
-	wait_for_turn(project);
-
 	memset(result, 0, sizeof(InqudResult));
 	result->started = GetCurrentTimestamp();
 	holder->counting = counting;
@@ -207,7 +213,64 @@ inqud_call(const InqudProject *project, const InqudTask *task,
 				 errdetail("The transfer could not be started.")));
 	wait_for(holder->transfer);
 	result->arrived = GetCurrentTimestamp();
-	judge(project, task, request, inqud_transfer_response(holder->transfer), result, holder);
+	response = inqud_transfer_response(holder->transfer);
+	judge(project, task, request, response, result, holder);
+	return response;
+}
+
+static void
+end_transfer(Holder *holder)
+{
 	inqud_transfer_free(holder->transfer);
 	holder->transfer = NULL;
+}
+
+void
+inqud_call(const InqudProject *project, const InqudTask *task,
+		   const InqudRequest *request, InqudResult *result, MemoryContext context)
+{
+	Holder	   *holder = make_holder(context);
+	int64		wait;
+
+	inqud_refuse_in_worker();
+	wait = wait_for_turn(project);
+	if (wait > 0)
+		inqud_raise_throttled(project, wait / 1000);
+	(void) run(project, task, request, result, holder);
+	end_transfer(holder);
+}
+
+/* Part with the kept connections, and with what is known of names. */
+static void
+close_engine(void)
+{
+	if (events)
+		FreeWaitEventSet(events);
+	events = NULL;
+	inqud_engine_free(engine);
+	engine = NULL;
+}
+
+int64
+inqud_call_anew(const InqudProject *project, const InqudTask *task,
+				const InqudRequest *request, InqudResult *result,
+				InqudResponse *response, MemoryContext context)
+{
+	Holder	   *holder = make_holder(context);
+	int64		wait = wait_for_turn(project);
+	MemoryContext old;
+
+	if (wait > 0)
+		return wait;
+	close_engine();
+	memcpy(response, run(project, task, request, result, holder), sizeof(InqudResponse));
+	old = MemoryContextSwitchTo(context);
+	response->error = pstrdup(response->error);
+	response->content_type = pstrdup(response->content_type);
+	response->address = pstrdup(response->address);
+	MemoryContextSwitchTo(old);
+	response->body = NULL;
+	response->body_len = 0;
+	end_transfer(holder);
+	return 0;
 }
