@@ -197,6 +197,7 @@ sub masked
 	$text =~ s/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d(?::\d\d)?/TIME/g;
 	$text =~ s/\b\d{4}-\d\d-\d\d\b/DAY/g;
 	$text =~ s/\b0x[0-9a-f]{16,}/HASH/g;
+	$text =~ s/\bprocess \d+/process PID/g;
 	$text =~ s/(?<![\d:])-?\d\d:\d\d:\d\d(?:\.\d+)?/INTERVAL/g;
 	return $text;
 }
