@@ -94,7 +94,9 @@ PG_CPPFLAGS = -I$(srcdir)/src -isystem $(includedir_server) \
 	$(CURL_CPPFLAGS) $(JSONC_CPPFLAGS)
 # Callbacks have the parameters that others prescribe, used or not; what an
 # initializer leaves out is zero, and tables rely on it.
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers \
+	-Wshadow -Wstrict-prototypes -Wold-style-definition -Wformat=2 -Wundef -Wvla -Walloca \
+	-Wduplicated-cond -Wlogical-op -Wdouble-promotion
 SHLIB_LINK = $(CURL_LIBS) $(JSONC_LIBS)
 
 ifdef WERROR
