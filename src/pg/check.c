@@ -92,7 +92,7 @@ typedef struct Check
 } Check;
 
 static void note(Check *check, Step step, Verdict verdict, const char *format,...)
-			pg_attribute_printf(4, 5);
+			__attribute__((format(printf, 4, 5)));
 
 static void
 note(Check *check, Step step, Verdict verdict, const char *format,...)
