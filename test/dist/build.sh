@@ -39,7 +39,7 @@ needs()
 {
 	install install build-essential fakeroot lintian debhelper python3 postgresql-server-dev-all
 	mkdir -p "$WORK"
-	install install libcurl4-openssl-dev libjson-c-dev pkg-config
+	install install libcurl4-openssl-dev libjson-c-dev pkgconf
 }
 
 dist()
