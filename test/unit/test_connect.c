@@ -77,12 +77,12 @@ getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
 	return real(name, service, hints, result);
 }
 
-/* Wait until so many resolvers hang. */
+/* Wait until so many resolvers hang, or more: newer libcurl asks for both families at once. */
 static void
 await_hanging(int n)
 {
 	pthread_mutex_lock(&resolver_lock);
-	while (resolver_hanging != n)
+	while (n == 0 ? resolver_hanging != 0 : resolver_hanging < n)
 		pthread_cond_wait(&resolver_news, &resolver_lock);
 	pthread_mutex_unlock(&resolver_lock);
 }
