@@ -196,6 +196,7 @@ sub masked
 	$text =~ s{https?://(?:127\.0\.0\.1|\[::1\]|localhost):\d+}{http://emulator}g;
 	$text =~ s/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d(?::\d\d)?/TIME/g;
 	$text =~ s/\b\d{4}-\d\d-\d\d\b/DAY/g;
+	$text =~ s/\bversion \d+\.\d+\b/version N/g;
 	$text =~ s/\b0x[0-9a-f]{16,}/HASH/g;
 	$text =~ s/\bprocess \d+/process PID/g;
 	$text =~ s/(?<![\d:])-?\d\d:\d\d:\d\d(?:\.\d+)?/INTERVAL/g;

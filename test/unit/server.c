@@ -2,9 +2,7 @@
  *
  * server.c
  *		The misbehaving HTTP server of the unit tests.
- *
- * One thread accepts, one more serves each connection.  No thread waits for
- * time to pass: a reply that is to be slow stops until the client goes away.
+ * One thread accepts, one serves each connection.  None waits for time to pass.
  *
  *-------------------------------------------------------------------------
  */
