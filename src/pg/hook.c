@@ -26,6 +26,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
 #include "pgstat.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -305,6 +306,25 @@ try_hook(const Hook *hook)
 }
 
 /*
+ * What a function can leave in a session, it shall not leave in the worker:
+ * advisory locks, which may also be ours that it has released, and what it made
+ * in pg_temp.
+ */
+static void
+clean_up(void)
+{
+	LockReleaseSession(USER_LOCKMETHOD);
+	if (!inqud_lock_database())
+		ereport(FATAL,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another worker of inqud has taken over this database")));
+	StartTransactionCommand();
+	ResetTempTableNamespace();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(worker.turn);
+}
+
+/*
  * A function that hangs costs its timeout once, and then ever more rarely; one
  * that fails at once costs next to nothing, and its rows have delays of their
  * own.
@@ -367,6 +387,7 @@ run_one(Lane *lane, TimestampTz now)
 	if (hook.attempts > 1)
 		worker.risky_at = now;
 	ok = try_hook(&hook);
+	clean_up();
 	note_time(lane, ok, now);
 	pgstat_report_stat(false);
 	/* when the next one is due only the table knows */
