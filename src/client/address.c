@@ -163,7 +163,7 @@ inqud_connect_refusal(const struct sockaddr *address, InqudHostKind host,
 void
 inqud_address_of_peer(int fd, char *out, size_t size)
 {
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = {0};
 	socklen_t	len = sizeof(peer);
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;

@@ -561,9 +561,11 @@ check_all(Check *check)
 	bool		usable = check_setup(check);
 
 	if (check->project)
+	{
 		look_at_rows(check);
-	if (usable)
-		check_call(check);
+		if (usable)
+			check_call(check);
+	}
 	if (check->verdict[STEP_RIGHTS] != BAD)
 		check_worker(check);
 	if (check->project)
