@@ -36,6 +36,7 @@ _Static_assert(LIBCURL_VERSION_NUM >= 0x075700,
 #define MAX_ROUNDS 16
 
 #define MAX_LIFETIME_SECONDS 600
+#define MAX_IDLE_SECONDS 20		/* servers close idle ones, and libcurl may send on them */
 #define DNS_CACHE_SECONDS 60
 #define CA_CACHE_SECONDS 600
 
@@ -165,6 +166,7 @@ static const struct
 	{CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2, false},
 	{CURLOPT_TCP_KEEPALIVE, 1, false},
 	{CURLOPT_MAXLIFETIME_CONN, MAX_LIFETIME_SECONDS, false},
+	{CURLOPT_MAXAGE_CONN, MAX_IDLE_SECONDS, false},
 	{CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_SECONDS, false},
 	{CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS, true},
 	{CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS, true}
@@ -178,8 +180,7 @@ set_policy(CURL *easy, const InqudHttp *http, const char *ca_file)
 
 	for (i = 0; i < sizeof(policy) / sizeof(policy[0]); i++)
 	{
-		CURLcode	code = curl_easy_setopt(easy, policy[i].option,
-											policy[i].value);
+		CURLcode	code = curl_easy_setopt(easy, policy[i].option, policy[i].value);
 
 		if (!policy[i].optional)
 			bad |= code;
@@ -262,8 +263,7 @@ set_request(InqudExchange *exchange, const InqudAccount *account)
 		bad |= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 							to_timeout(account->connect_timeout_ms));
-	bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
-							to_timeout(account->timeout_ms));
+	bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, to_timeout(account->timeout_ms));
 	bad |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE,
 							(curl_off_t) exchange->receiver.body.max);
 	return bad == 0;
