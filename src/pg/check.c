@@ -380,7 +380,7 @@ note_clock(Check *check, const InqudResponse *response, TimestampTz arrived)
 		note(check, STEP_CLOCK, OPEN, "the answer has no date");
 	else if (ahead > MAX_SKEW_SECONDS || ahead < -MAX_SKEW_SECONDS)
 		note(check, STEP_CLOCK, BAD, "this machine's clock is " INT64_FORMAT " seconds %s the answer's. Expiries would be wrong by as much; have the clock set by the network (NTP).",
-			 Abs(ahead), ahead > 0 ? "ahead of" : "behind");
+			 ahead > 0 ? ahead : -ahead, ahead > 0 ? "ahead of" : "behind");
 	else
 		note(check, STEP_CLOCK, GOOD, "agrees with the answer's");
 }
