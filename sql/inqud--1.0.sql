@@ -1843,7 +1843,7 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 				(1, h.http IN (401, 403), 'credentials refused',
 					'set token_id and token_secret of the user mapping for ' || c.owner || ' or PUBLIC, server ' || c.project
 						|| '; is the widget active at Inqud?'),
-				(2, h.http = 405 OR h.http = 404 AND (c.state = 'queued' OR c.error LIKE '%path is probably wrong%'), 'wrong address',
+				(2, h.http = 405 OR h.http BETWEEN 300 AND 399 OR h.http = 404 AND (c.state = 'queued' OR c.error LIKE '%path is probably wrong%'), 'wrong address',
 					'compare project_id, base_url and checkout_path of server ' || c.project || ' with the Inqud app'),
 				(3, h.http IN (408, 429), 'throttled', 'Inqud asks for fewer calls: lower rate_limit of server ' || c.project),
 				(4, h.http IS NULL AND c.error LIKE 'permission denied for foreign server %', 'no right',

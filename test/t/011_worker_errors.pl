@@ -202,7 +202,7 @@ my $good = $shop->session(user => 'good');
 $good->query_safe($shop->enqueue_sql("of the good $_")) foreach 1 .. 3;
 becomes("of the good $_", "c.state = 'open'", 'a role with a mapping of its own goes on') foreach 1 .. 3;
 $good->close;
-is(trouble('credentials 1'), 'not sent yet', 'inqud.trouble says so');
+is(trouble('credentials 1'), 'credentials refused', 'inqud.trouble says so');
 # Five were sent at once, and then one after each pause at the most.
 $shop->wait_until("SELECT clock_timestamp() > (SELECT min(created_at) + interval '2500 ms' FROM inqud.checkout WHERE order_id ~ '^credentials')");
 cmp_ok(scalar(grep { ($_->{status} // 0) == 401 } $shop->requests(method => 'POST')), '<=', 15, 'there is no storm of calls');
@@ -230,7 +230,7 @@ foreach my $case ([ 'HTML 404', action => 'status', status => 404, body => '<htm
 	$emu->fault({ match => { method => 'POST' }, %fault });
 	queue("$name $_") foreach 1 .. 3;
 	becomes("$name $_", "c.state = 'queued' AND c.error IS NOT NULL", "$name: queued $_") foreach 1;
-	is(trouble("$name 1"), 'not sent yet', 'in inqud.trouble');
+	is(trouble("$name 1"), 'wrong address', 'in inqud.trouble');
 	$emu->clear_faults;
 	becomes("$name $_", "c.state = 'open' AND c.error IS NULL", "$name: sent $_ in the end") foreach 1 .. 3;
 }
@@ -263,9 +263,9 @@ becomes('counted', "c.state = 'open'", 'and succeeds');
 
 $shop->set_options('shop', poll_new => '100ms', poll_active => '100ms', max_reply_size => '64kB');
 my %reads = (
-	'read 400' => [ { status(400, 'no') }, 'cannot be read' ], 'read 401' => [ { status(401, 'no') }, 'cannot be read' ],
+	'read 400' => [ { status(400, 'no') }, 'cannot be read' ], 'read 401' => [ { status(401, 'no') }, 'credentials refused' ],
 	'read 404' => [ { status(404, 'no such checkout') }, 'cannot be read' ],
-	'read 404 HTML' => [ { action => 'status', status => 404, body => '<html>' }, 'cannot be read' ],
+	'read 404 HTML' => [ { action => 'status', status => 404, body => '<html>' }, 'wrong address' ],
 	'read 500' => [ { status(500, 'no') }, 'cannot be read' ], 'read reset' => [ { action => 'drop_after' }, 'cannot be read' ],
 	'read HTML' => [ { action => 'status', status => 200, body => '<html>' }, 'cannot be read' ],
 	'read another' => [ { action => 'alter', override => { id => '"CCO-another"' } }, 'cannot be read' ],

@@ -54,7 +54,7 @@ sub token
 
 # One's own bad mapping stands in inqud.trouble, before anything has succeeded.
 is(queue('wrong', 'of wrong'), 'ok', 'a role with a wrong token may queue');
-$shop->until("SELECT count(*) = 1 FROM inqud.trouble WHERE order_id = 'of wrong' AND trouble = 'not sent yet' AND owner = 'wrong'", 'the wrong token stands in inqud.trouble');
+$shop->until("SELECT count(*) = 1 FROM inqud.trouble WHERE order_id = 'of wrong' AND trouble = 'credentials refused' AND owner = 'wrong'", 'the wrong token stands in inqud.trouble');
 
 # Each role's own mapping, else PUBLIC's; and that one pauses nobody else.
 is(queue($_, "of $_"), 'ok', "$_ may queue") foreach qw(app other member);
