@@ -12,7 +12,7 @@ use strict;
 use warnings;
 
 # A test that waits in vain should not wait for minutes.
-BEGIN { $ENV{PG_TEST_TIMEOUT_DEFAULT} //= 60 }
+BEGIN { $ENV{PG_TEST_TIMEOUT_DEFAULT} //= 180 }
 
 use Exporter qw(import);
 use PostgreSQL::Test::Utils ();
