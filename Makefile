@@ -153,7 +153,7 @@ help:
 	@echo '                    KEEP=1    keep the temporary folder'
 	@echo 'make test-fresh     make demo and make test on a fresh Debian in a folder (root)'
 	@echo '                    GOALS="test"  only these; SUITE=bookworm'
-	@echo 'make test-versions  make test on PostgreSQL 17 and 18, each on a Debian in a folder (root)'
+	@echo 'make test-versions  make test without lint on PostgreSQL 17 and 18, each on a Debian in a folder (root)'
 	@echo '                    VERSIONS="18"  only these; and what make test takes'
 	@echo 'make dist           inqud-VERSION.zip and .tar.gz of what is committed; OUT=build'
 	@echo 'make deb            Debian packages for PostgreSQL 15, 17 and 18, built and tried (root)'

@@ -528,9 +528,10 @@ CREATE PROCEDURE @extschema@.inqud_prune(older_than interval, what text DEFAULT 
 		batch integer DEFAULT 1000, INOUT pruned bigint DEFAULT 0)
 	LANGUAGE plpgsql AS $$
 DECLARE
-	cutoff timestamptz;
-	after bigint;
-	n bigint;
+	-- types are found when the procedure is first called, in the caller's search path
+	cutoff pg_catalog.timestamptz;
+	after pg_catalog.int8;
+	n pg_catalog.int8;
 BEGIN
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 	IF older_than IS NULL OR what IS NULL OR batch IS NULL THEN

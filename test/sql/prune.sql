@@ -104,6 +104,13 @@ CREATE FUNCTION inqud_evil.less(interval, interval) RETURNS boolean LANGUAGE plp
 CREATE OPERATOR inqud_evil.< (LEFTARG = interval, RIGHTARG = interval, FUNCTION = inqud_evil.less);
 CREATE FUNCTION inqud_evil.plus(bigint, bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'somebody else''s object was reached'; END $$;
 CREATE OPERATOR inqud_evil.+ (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = inqud_evil.plus);
+CREATE FUNCTION inqud_evil.spring(anyelement) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'somebody else''s object was reached'; END $$;
+CREATE DOMAIN inqud_evil.timestamptz AS pg_catalog.timestamptz CHECK (inqud_evil.spring(VALUE));
+CREATE DOMAIN inqud_evil.int8 AS pg_catalog.int8 CHECK (inqud_evil.spring(VALUE));
+-- types are looked up when a session calls it first
+\c
+SET client_min_messages = warning;
+SET default_transaction_isolation = 'serializable';
 SET search_path = inqud_evil, pg_catalog, public;
 CALL inqud_prune('1 year', 'checkouts', 3);
 CALL inqud_prune('1 year', 'events', 3);

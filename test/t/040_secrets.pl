@@ -129,7 +129,10 @@ END { kill 'TERM', $server if defined $server && $$ == $test && $server }
 # ---------------------------------------------------------------------
 
 chomp(my $libdir = `pg_config --pkglibdir`);
-my @watching = grep { -e "$libdir/$_.so" } qw(auto_explain pg_stat_statements);
+my @watching = qw(auto_explain pg_stat_statements);
+
+# they come with the server
+-e "$libdir/$_.so" or die "$_ is not installed\n" foreach @watching;
 my $shop = Inqud::Shop->new(emulator => { blackhole => 1 }, mapping => { token_id => 'none-yet', token_secret => 'none-yet' },
 	options => { timeout => '2s', connect_timeout => '1s', retry_min => '100ms', retry_max => '200ms', poll_new => '1h', poll_active => '1h' },
 	conf => [ "shared_preload_libraries = '" . join(', ', 'inqud', @watching) . "'", 'restart_after_crash = on', 'autovacuum = off',

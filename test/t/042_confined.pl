@@ -78,7 +78,7 @@ my $before = look();
 like($before, qr/^clerk \| /, 'the observer runs as its owner');
 note($before);
 my $worker = $shop->worker_pid;
-my ($cases, @as_others) = (0);
+my ($cases, @as_others, @not_run) = (0);
 foreach my $name (sort keys %tries)
 {
 	foreach my $caught (0, 1)
@@ -91,13 +91,14 @@ foreach my $name (sort keys %tries)
 		$shop->sql("CREATE OR REPLACE FUNCTION f_tries(c inqud.checkout) RETURNS void LANGUAGE plpgsql AS \$f\$ BEGIN $command $note END \$f\$; ALTER FUNCTION f_tries OWNER TO clerk");
 		$shop->set_options('tries', on_status => 'public.f_tries') if $n == 1;
 		$shop->sql($shop->enqueue_sql("try $n", undef, 'tries'));
-		$shop->wait_until("SELECT EXISTS (SELECT FROM effect WHERE attempt = '$n') OR EXISTS (SELECT FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE c.order_id = 'try $n' AND e.kind = 'hook')");
+		push @not_run, "$name ($caught)" unless $shop->wait_until("SELECT EXISTS (SELECT FROM effect WHERE attempt = '$n') OR EXISTS (SELECT FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE c.order_id = 'try $n' AND e.kind = 'hook')");
 		my $after = look();
 		push @as_others, "$name ($caught)" if $after ne $before;
 		diag("$name ($caught): " . substr $after, length(($after ^ $before) =~ s/[^\0].*//sr)) if $after ne $before;
 		$shop->sql("DELETE FROM inqud.queue WHERE project = 'tries' AND hook");
 	}
 }
+is_deeply(\@not_run, [], 'every attempt was made');
 is_deeply(\@as_others, [], "after each of $cases attempts the next function finds everything as before");
 is($shop->sql("SELECT string_agg(DISTINCT role, ' ') FROM effect"), 'clerk', 'all ran as the function\'s owner');
 is($shop->worker_pid, $worker, 'the worker is the same');

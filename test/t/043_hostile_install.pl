@@ -89,11 +89,21 @@ foreach my $path ('evil, public, pg_temp, pg_catalog', 'pg_temp, evil, pg_catalo
 		$session->query_safe("CREATE SERVER shop FOREIGN DATA WRAPPER inqud OPTIONS (project_id 'CAP-1', base_url 'http://127.0.0.1:9'); SET search_path = $path");
 		is($session->query("SELECT (public.inqud_enqueue_checkout('shop', '1', 'n', 'https://shop.example', 5, 'USD')).state")->{out}, 'queued', 'an order is queued');
 		is($session->query('SELECT (public.inqud_cancel(1::pg_catalog.int8)).state')->{out}, 'canceled', 'and canceled');
-		foreach my $view (qw(payment pending trouble status worker daily))
+		foreach my $view (qw(payment pending trouble status worker daily funnel stats))
 		{
 			my $answer = $session->query("SELECT x FROM inqud.$view x");
 
 			is($answer->{error}{message}, undef, "inqud.$view is read");
+		}
+		foreach my $call ("SELECT public.inqud_report_page()", "SELECT count(*) FROM public.inqud_check_project('shop')",
+			"CALL public.inqud_prune('1 day')", "CALL public.inqud_prune('1 day', 'checkouts')")
+		{
+			# each in a session of its own, where nothing has been looked up before
+			my $fresh = $shop->session;
+
+			$fresh->query_safe("SET search_path = $path");
+			is($fresh->query($call)->{error}{message}, undef, $call);
+			$fresh->close;
 		}
 		$session->query_safe('SET search_path = pg_catalog; DROP EXTENSION inqud CASCADE');
 	}

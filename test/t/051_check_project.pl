@@ -24,7 +24,7 @@ my @STEPS = ('version', @CHAIN, qw(clock worker queue on_status webhooks));
 my $shop = Inqud::Shop->new(
 	emulator => { blackhole => 1 },
 	conf => [ 'wal_level = replica', 'max_wal_senders = 5', 'hot_standby = on' ],
-	options => { timeout => '700ms', connect_timeout => '400ms', poll_new => '30day', poll_active => '30day' });
+	options => { timeout => '3s', connect_timeout => '2s', poll_new => '30day', poll_active => '30day' });
 my $emu = $shop->emu;
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my @seen;

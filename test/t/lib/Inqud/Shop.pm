@@ -50,7 +50,9 @@ sub new
 
 	$self->{emu} = $o{emu} // Inqud::Emulator->start(%{ $o{emulator} // {} });
 	$self->{node} = PostgreSQL::Test::Cluster->new($o{name} // 'shop');
-	$self->{node}->init(extra => [ '-E', 'UTF8', '--no-locale' ]);
+	# whoever runs the tests, the superuser is postgres
+	$ENV{PGUSER} = 'postgres';
+	$self->{node}->init(extra => [ '-U', 'postgres', '-E', 'UTF8', '--no-locale' ]);
 	$self->{node}->append_conf('postgresql.conf', join "\n", @{ $self->_conf(%o) }, '');
 	$self->start;
 	if ($o{extension} // 1)
