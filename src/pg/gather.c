@@ -7,7 +7,8 @@
  * One order by itself costs two statements, most of whose time goes into their
  * beginning and end.  Triggers after rows are fired together at the end of the
  * outer statement anyway, so nobody sees the difference but another trigger of
- * the same statement, and where there may be one nothing is gathered.
+ * the same statement, and where there may be one, of this table or of another
+ * that the statement writes to, nothing is gathered.
  *
  * Only what the executor fires is gathered, since only there somebody tells
  * when all are through: COPY, replication and deferred triggers go row by row.
@@ -20,6 +21,7 @@
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "parser/parsetree.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -30,6 +32,7 @@
 typedef struct Gathering
 {
 	struct Gathering *outer;
+	Oid			relation;		/* whose triggers may gather; InvalidOid = none */
 	MemoryContext parent;		/* the statement's */
 	MemoryContext context;		/* of the orders; NULL until there is one */
 	int			nest_level;		/* of savepoints */
@@ -78,12 +81,12 @@ record(Gathering *gathering)
  * cannot be gathered.  inqud_gather() must follow, or an error.
  */
 MemoryContext
-inqud_gathering(InqudProject *project)
+inqud_gathering(InqudProject *project, Oid relation)
 {
 	Oid			userid;
 	int			sec_context;
 
-	if (current == NULL || current->nest_level != GetCurrentTransactionNestLevel())
+	if (current == NULL || current->relation != relation || current->nest_level != GetCurrentTransactionNestLevel())
 		return NULL;
 	GetUserIdAndSecContext(&userid, &sec_context);
 	if (userid != current->userid || sec_context != current->sec_context)
@@ -116,23 +119,54 @@ inqud_gather(const InqudNewOrder *order)
 	current->orders[current->n++] = *order;
 }
 
-/* The statement's own snapshot and role are still in place, as they are for a trigger. */
+/*
+ * The table whose triggers may gather during this statement: that of a plain
+ * INSERT.  A statement that writes elsewhere besides, by WITH or a conflict's
+ * UPDATE, may fire triggers of other tables that look for the checkouts.
+ */
+static Oid
+only_table(QueryDesc *query)
+{
+	PlannedStmt *plan = query->plannedstmt;
+	int			relation;
+
+	if (query->operation != CMD_INSERT || plan->hasModifyingCTE ||
+		!IsA(plan->planTree, ModifyTable) ||
+		((ModifyTable *) plan->planTree)->onConflictAction == ONCONFLICT_UPDATE ||
+		list_length(plan->resultRelations) != 1)
+		return InvalidOid;
+	relation = linitial_int(plan->resultRelations);
+	return rt_fetch(relation, plan->rtable)->relid;
+}
+
+static void
+finish(QueryDesc *query)
+{
+	if (prev_executor_finish)
+		prev_executor_finish(query);
+	else
+		standard_ExecutorFinish(query);
+}
+
+/*
+ * The statement's own snapshot and role are still in place, as they are for a
+ * trigger.  A statement that gathers nothing keeps those that are fired within
+ * it from gathering for an outer one.
+ */
 static void
 executor_finish(QueryDesc *query)
 {
 	Gathering	mine = {0};
 
 	mine.outer = current;
+	mine.relation = only_table(query);
 	mine.parent = query->estate->es_query_cxt;
 	mine.nest_level = GetCurrentTransactionNestLevel();
 	GetUserIdAndSecContext(&mine.userid, &mine.sec_context);
 	current = &mine;
 	PG_TRY();
 	{
-		if (prev_executor_finish)
-			prev_executor_finish(query);
-		else
-			standard_ExecutorFinish(query);
+		finish(query);
 		record(&mine);
 	}
 	PG_FINALLY();
@@ -148,10 +182,8 @@ executor_finish_if_writing(QueryDesc *query)
 {
 	if (query->operation != CMD_SELECT || query->plannedstmt->hasModifyingCTE)
 		executor_finish(query);
-	else if (prev_executor_finish)
-		prev_executor_finish(query);
 	else
-		standard_ExecutorFinish(query);
+		finish(query);
 }
 
 void

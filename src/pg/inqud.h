@@ -265,7 +265,7 @@ extern int64 inqud_enqueue_one(const InqudProject *project, const InqudNewOrder 
  */
 
 /* The context to make an order in that is to be gathered; NULL when it must be queued by itself. */
-extern MemoryContext inqud_gathering(InqudProject *project);
+extern MemoryContext inqud_gathering(InqudProject *project, Oid relation);
 
 /* Gather an order, whose texts are in that context. */
 extern void inqud_gather(const InqudNewOrder *order);

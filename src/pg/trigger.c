@@ -331,7 +331,7 @@ enqueue_row(const TriggerPlan *plan, TriggerData *data, InqudProject *project)
 	InqudNewOrder order;
 
 	if (!updated && !others_may_look(data))
-		gathering = inqud_gathering(project);
+		gathering = inqud_gathering(project, RelationGetRelid(data->tg_relation));
 	if (gathering == NULL)
 	{
 		order_of_row(&order, plan, slot, project);

@@ -109,6 +109,12 @@ END $$;
 CREATE TRIGGER zz AFTER INSERT ON inqud_test.orders FOR EACH ROW EXECUTE FUNCTION inqud_test.look();
 INSERT INTO inqud_test.orders VALUES (7301, 1), (7302, 1);
 DROP TRIGGER zz ON inqud_test.orders;
+-- So does one of another table that the same statement fills.
+CREATE TABLE inqud_test.items (id int);
+CREATE TRIGGER zz AFTER INSERT ON inqud_test.items FOR EACH ROW EXECUTE FUNCTION inqud_test.look();
+WITH o AS (INSERT INTO inqud_test.orders VALUES (7311, 1), (7312, 1) RETURNING id)
+  INSERT INTO inqud_test.items SELECT id FROM o;
+DROP TABLE inqud_test.items;
 SELECT inqud_test.queued();
 -- Two triggers of ours, and two projects in one statement.
 CREATE TRIGGER pay_other AFTER INSERT ON inqud_test.orders FOR EACH ROW WHEN (NEW.id % 2 = 0) EXECUTE FUNCTION
