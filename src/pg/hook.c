@@ -273,15 +273,15 @@ run_hook(const Hook *hook)
 	MemoryContextSwitchTo(worker.turn);
 }
 
-/* Returns whether it succeeded. */
-static bool
-try_hook(const Hook *hook)
+/* Do it; NULL, or what it failed of, with its transaction gone. */
+static char *
+try_to(void (*act) (const Hook *), const Hook *hook)
 {
 	ErrorData  *volatile error = NULL;
 
 	PG_TRY();
 	{
-		run_hook(hook);
+		act(hook);
 	}
 	PG_CATCH();
 	{
@@ -296,32 +296,56 @@ try_hook(const Hook *hook)
 		RESUME_INTERRUPTS();
 	}
 	PG_END_TRY();
+	return error ? error->message : NULL;
+}
+
+/* Returns whether it succeeded. */
+static bool
+try_hook(const Hook *hook)
+{
+	char	   *error = try_to(run_hook, hook);
+
 	if (error == NULL)
 		return true;
 	ereport(LOG,
 			(errmsg("on_status function of server \"%s\" failed for checkout " INT64_FORMAT ": %s",
-					hook->project, hook->checkout, error->message)));
-	note_failed(hook, error->message);
+					hook->project, hook->checkout, error)));
+	note_failed(hook, error);
 	return false;
+}
+
+static void
+empty_pg_temp(const Hook *hook)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ResetTempTableNamespace();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(worker.turn);
 }
 
 /*
  * What a function can leave in a session, it shall not leave in the worker:
  * advisory locks, which may also be ours that it has released, and what it made
- * in pg_temp.
+ * in pg_temp.  The latter may take a lock that somebody holds; then it stays,
+ * where nothing is found without being named, until the next time or the
+ * worker's end.
  */
 static void
-clean_up(void)
+clean_up(const Hook *hook)
 {
+	char	   *error;
+
 	LockReleaseSession(USER_LOCKMETHOD);
 	if (!inqud_lock_database())
 		ereport(FATAL,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("another worker of inqud has taken over this database")));
-	StartTransactionCommand();
-	ResetTempTableNamespace();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(worker.turn);
+	error = try_to(empty_pg_temp, hook);
+	if (error)
+		ereport(LOG,
+				(errmsg("what an on_status function made in pg_temp could not be dropped: %s", error)));
 }
 
 /*
@@ -387,7 +411,7 @@ run_one(Lane *lane, TimestampTz now)
 	if (hook.attempts > 1)
 		worker.risky_at = now;
 	ok = try_hook(&hook);
-	clean_up();
+	clean_up(&hook);
 	note_time(lane, ok, now);
 	pgstat_report_stat(false);
 	/* when the next one is due only the table knows */
