@@ -22,6 +22,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "foreign/foreign.h"
 #include "lib/ilist.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pg/shared.h"
 #include "port/pg_bitutils.h"
@@ -46,6 +47,7 @@ clear(InqudCounters *counters)
 
 	fresh.name = counters->name;
 	fresh.limiter = counters->limiter;
+	fresh.encoding = counters->encoding;
 	fresh.since = GetCurrentTimestamp();
 	*counters = fresh;
 }
@@ -94,6 +96,7 @@ inqud_counting_open(InqudCounting *counting, const InqudProject *project)
 	{
 		area->counters[counting->slot].name = counting->name;
 		area->counters[counting->slot].limiter = counting->limiter;
+		area->counters[counting->slot].encoding = GetDatabaseEncoding();
 	}
 	inqud_shared_unlock();
 }
@@ -222,35 +225,43 @@ inqud_stats_reset(PG_FUNCTION_ARGS)
 }
 
 /* ---------------------------------------------------------------------
- * What is dropped
+ * What is dropped, or never came to be
  * ---------------------------------------------------------------------
  */
 
-/* A server, or with serverid InvalidOid a database, whose drop is not committed yet. */
-typedef struct Dropped
+/*
+ * A server, or with serverid InvalidOid a database, whose drop is not committed
+ * yet; or a server that this transaction has made, and that is none if it fails.
+ */
+typedef struct Noted
 {
 	slist_node	node;
 	SubTransactionId subid;
 	InqudCountersKey key;
-} Dropped;
+	bool		made;
+} Noted;
 
-static slist_head dropped = SLIST_STATIC_INIT(dropped);
+static slist_head noted = SLIST_STATIC_INIT(noted);
 static object_access_hook_type prev_object_access_hook = NULL;
 
+/* Free what is noted of this kind: by this savepoint, or by all (InvalidSubTransactionId). */
 static void
-free_dropped(void)
+free_noted(bool made, SubTransactionId subid)
 {
 	InqudCountersArea *area = inqud_shared_counters();
 	slist_iter	iter;
 	int			i;
 
-	if (area == NULL || slist_is_empty(&dropped))
+	if (area == NULL || slist_is_empty(&noted))
 		return;
 	inqud_shared_lock();
-	slist_foreach(iter, &dropped)
+	slist_foreach(iter, &noted)
 	{
-		const InqudCountersKey *key = &slist_container(Dropped, node, iter.cur)->key;
+		const Noted *entry = slist_container(Noted, node, iter.cur);
+		const InqudCountersKey *key = &entry->key;
 
+		if (entry->made != made || (subid != InvalidSubTransactionId && entry->subid != subid))
+			continue;
 		for (i = 0; i < INQUD_MAX_PROJECTS; i++)
 		{
 			if (area->keys[i].dbid == key->dbid &&
@@ -266,9 +277,12 @@ static void
 at_xact_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
-		free_dropped();
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE || event == XACT_EVENT_ABORT)
-		slist_init(&dropped);
+		free_noted(false, InvalidSubTransactionId);
+	else if (event == XACT_EVENT_ABORT)
+		free_noted(true, InvalidSubTransactionId);
+	else
+		return;
+	slist_init(&noted);
 }
 
 static void
@@ -277,9 +291,11 @@ at_subxact_end(SubXactEvent event, SubTransactionId mine,
 {
 	slist_mutable_iter iter;
 
-	slist_foreach_modify(iter, &dropped)
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		free_noted(true, mine);
+	slist_foreach_modify(iter, &noted)
 	{
-		Dropped    *entry = slist_container(Dropped, node, iter.cur);
+		Noted	   *entry = slist_container(Noted, node, iter.cur);
 
 		if (entry->subid != mine)
 			continue;
@@ -291,10 +307,10 @@ at_subxact_end(SubXactEvent event, SubTransactionId mine,
 }
 
 static void
-note_dropped(Oid dbid, Oid serverid)
+note(Oid dbid, Oid serverid, bool made)
 {
 	static bool registered = false;
-	Dropped    *entry = MemoryContextAllocZero(TopTransactionContext, sizeof(Dropped));
+	Noted	   *entry = MemoryContextAllocZero(TopTransactionContext, sizeof(Noted));
 
 	if (!registered)
 	{
@@ -305,7 +321,8 @@ note_dropped(Oid dbid, Oid serverid)
 	entry->subid = GetCurrentSubTransactionId();
 	entry->key.dbid = dbid;
 	entry->key.serverid = serverid;
-	slist_push_head(&dropped, &entry->node);
+	entry->made = made;
+	slist_push_head(&noted, &entry->node);
 }
 
 static void
@@ -313,12 +330,10 @@ object_access(ObjectAccessType access, Oid class, Oid object, int sub, void *arg
 {
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, class, object, sub, arg);
-	if (access != OAT_DROP)
-		return;
-	if (class == ForeignServerRelationId)
-		note_dropped(MyDatabaseId, object);
-	else if (class == DatabaseRelationId)
-		note_dropped(object, InvalidOid);
+	if (class == ForeignServerRelationId && (access == OAT_DROP || access == OAT_POST_CREATE))
+		note(MyDatabaseId, object, access == OAT_POST_CREATE);
+	else if (class == DatabaseRelationId && access == OAT_DROP)
+		note(object, InvalidOid, false);
 }
 
 void

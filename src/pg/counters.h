@@ -40,6 +40,7 @@ typedef struct InqudCounters
 	int64		latency[INQUD_LATENCIES];
 	int64		latency_sum;	/* microseconds */
 	int64		latency_max;
+	int			encoding;		/* of the name */
 } InqudCounters;
 
 /* Whose counters they are; dbid InvalidOid = free. */

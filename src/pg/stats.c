@@ -296,8 +296,13 @@ add_foreign(ReturnSetInfo *rsinfo, Oid dbid, const InqudCounters *counters)
 {
 	char	   *database = get_database_name(dbid);
 
+	const char *name = NameStr(counters->name);
+
+	/* of a name in another encoding only ASCII is sure */
+	if (counters->encoding != GetDatabaseEncoding())
+		name = inqud_ascii_of(name);
 	if (database)
-		add_counters(rsinfo, database, NameStr(counters->name), counters, 0);
+		add_counters(rsinfo, database, name, counters, 0);
 }
 
 /* inqud._stats(): see view inqud.stats.  No rows when the library is not preloaded. */

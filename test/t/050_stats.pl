@@ -386,6 +386,16 @@ sub call_projects
 my $own = 'SELECT count(*) FROM inqud.stats WHERE project IS NOT NULL';
 my $together = "SELECT coalesce((SELECT concat_ws(' ', transfers, creates, unreachable) FROM inqud.stats WHERE database IS NULL AND project IS NULL), 'none')";
 
+# A server that was never committed takes no place, although it was called.
+foreach my $n (1 .. 5)
+{
+	my $made = "CREATE SERVER gone$n FOREIGN DATA WRAPPER inqud OPTIONS (project_id 'CAP-gone', base_url '" . $shop->refused_url . "');
+		CREATE USER MAPPING FOR PUBLIC SERVER gone$n OPTIONS (token_id 'TKN', token_secret 'secret');
+		SELECT count(*) FROM inqud_check_project('gone$n')";
+
+	is($shop->sql("BEGIN; $made; ROLLBACK"), '16', 'a project is checked and rolled back');
+	is($shop->sql("BEGIN; SAVEPOINT s; $made; ROLLBACK TO s; COMMIT"), '16', 'to a savepoint');
+}
 my $taken = $shop->sql($own);
 use_projects($other, 'o', 1, 10);
 my $free = PLACES - $taken - 10;
