@@ -254,7 +254,7 @@ CREATE FUNCTION inqud._report_funnel(since date, until date, project text) RETUR
 BEGIN ATOMIC
 	SELECT '<table class="funnel"><thead><tr><th scope="col">Step</th><th scope="col">Checkouts</th><th scope="col">Share</th><td></td></tr></thead><tbody>'
 		|| string_agg(format('<tr%s><th scope="row">%s</th><td>%s</td><td>%s</td><td><svg aria-hidden="true" viewBox="0 0 100 10" preserveAspectRatio="none"><rect width="%s" height="10"/></svg></td></tr>',
-			CASE WHEN s.n > 5 THEN ' class="end"' END, s.label, s.size, coalesce(round(100.0 * s.size / nullif(f.created, 0), 1) || '&nbsp;%', '–'),
+			CASE WHEN s.n > 5 THEN ' class="end"' END, s.label, s.size, coalesce(round(100.0 * s.size / nullif(f.created, 0), 1) || '&nbsp;%', '&ndash;'),
 			coalesce(round(100.0 * s.size / nullif(f.created, 0), 2), 0)), '' ORDER BY s.n)
 		|| '</tbody></table>'
 	FROM (SELECT coalesce(sum(created), 0) AS created, coalesce(sum(opened), 0) AS opened, coalesce(sum(chosen), 0) AS chosen,
@@ -313,7 +313,7 @@ BEGIN ATOMIC
 	)
 	SELECT coalesce('<table><thead><tr><th scope="col">Asset</th><th scope="col">Received</th><th scope="col">Fees</th><th scope="col">Credited</th></tr></thead><tbody>'
 		|| string_agg(format('<tr><th scope="row"><bdi>%s</bdi></th><td>%s</td><td>%s</td><td>%s</td></tr>', inqud._html(s.asset),
-			coalesce(trim_scale(s.received)::text, '–'), coalesce(trim_scale(s.fees)::text, '–'), coalesce(trim_scale(s.credited)::text, '–')), '' ORDER BY s.asset)
+			coalesce(trim_scale(s.received)::text, '&ndash;'), coalesce(trim_scale(s.fees)::text, '&ndash;'), coalesce(trim_scale(s.credited)::text, '&ndash;')), '' ORDER BY s.asset)
 		|| '</tbody></table>', '<p>Inqud has not said what arrived.</p>')
 	FROM (SELECT k.asset, sum(k.received) AS received, sum(k.fees) AS fees, sum(k.credited) AS credited
 		  FROM (SELECT e.key AS asset, e.value::numeric AS received, NULL::numeric AS fees, NULL::numeric AS credited
@@ -561,6 +561,8 @@ BEGIN
 		EXIT WHEN after IS NULL;
 		COMMIT;
 	END LOOP;
+	-- the search path ends with the transaction
+	COMMIT;
 END
 $$;
 COMMENT ON PROCEDURE @extschema@.inqud_prune(interval, text, integer, bigint)

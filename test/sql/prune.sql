@@ -118,6 +118,11 @@ RESET search_path;
 RESET default_transaction_isolation;
 SELECT inqud_test.gone();
 DROP SCHEMA inqud_evil CASCADE;
+-- nor is it left behind for what comes next in the caller's transaction
+DO $$ DECLARE n bigint; BEGIN
+  CALL inqud_prune('1 year', 'events', 1000, n);
+  IF current_setting('search_path') ~ 'pg_temp' THEN RAISE 'the search path was left behind'; END IF;
+END $$;
 
 --
 -- A webhook of a checkout that is pruned before the worker looks is one of a checkout that nobody recorded

@@ -20,6 +20,8 @@ report('every object of an install script has a comment',
 	map { uncommented($_) } files(qr/\.sql$/, 'sql'));
 report('install scripts refuse to be run by psql alone',
 	grep { join('', lines($_)) !~ /^\\echo .*\\quit$/m } files(qr/\.sql$/, 'sql'));
+report('install scripts are ASCII, which every database can read',
+	grep { join('', lines($_)) =~ /[^\x00-\x7f]/ } files(qr/\.sql$/, 'sql'));
 report('upgrade scripts have sessions look at the version again',
 	grep { /--.*--/ && join('', lines($_)) !~ /^GRANT USAGE ON SCHEMA inqud TO PUBLIC;\n\z/m } files(qr/\.sql$/, 'sql'));
 report('the version stands in the control file only',
