@@ -111,11 +111,10 @@ on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	(void) purpose;
 	exchange->refused = inqud_connect_refusal(&address->addr,
 											  exchange->request->host, exchange->ca_file);
+	exchange->response.address_refused = exchange->refused != NULL &&
+		exchange->refused != inqud_unfit_ca_file;
 	if (exchange->refused != NULL)
-	{
-		exchange->response.address_refused = exchange->refused != inqud_unfit_ca_file;
 		return CURL_SOCKET_BAD;
-	}
 #ifdef SOCK_CLOEXEC
 	type |= SOCK_CLOEXEC;
 #endif

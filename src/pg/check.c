@@ -342,7 +342,7 @@ note_answer(Check *check, const InqudResult *result, const InqudResponse *respon
 	{
 		case INQUD_OK:
 			note(check, STEP_CREDENTIALS, GOOD, "accepted");
-			note(check, STEP_ROUTE, GOOD, "%s was read", check->checkout_id);
+			note(check, STEP_ROUTE, GOOD, "%s was read", check->checkout_id ? check->checkout_id : NOBODYS_ID);
 			return;
 		case INQUD_NOT_FOUND:
 			note_not_found(check, said);

@@ -350,9 +350,8 @@ time_to_wait(void)
 	leave_if_quiet(now, inqud_enabled ? due : INQUD_FAR);
 	if ((worker.look && inqud_enabled && !worker.leaving) || news_came())
 		return 0;
-	next = Min(Min(next, due), statistics_due);
-	if (worker.leaving)
-		next = Min(next, leave_by);
+	next = Min(next, due);
+	next = Min(next, worker.leaving ? leave_by : statistics_due);
 	if (worker.n_in_flight == 0 && worker.n_finished == 0 && !worker.leaving)
 		next = Min(next, TimestampTzPlusMilliseconds(quiet_since, QUIET_MS + 1));
 	if (next == INQUD_FAR)

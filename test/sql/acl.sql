@@ -55,7 +55,10 @@ SELECT r.ev_class::regclass, r.rulename FROM pg_rewrite r JOIN inqud_test.member
 SELECT n.nspname || ': ' || inqud_test.acl(n.nspacl, 'n', n.nspowner), inqud_test.owner(n.nspowner)
 FROM inqud_test.members m JOIN pg_namespace n ON n.oid = m.objid AND m.classid = 'pg_namespace'::regclass;
 SELECT t.oid::regtype || ': ' || inqud_test.acl(t.typacl, 'T', t.typowner), t.typtype, inqud_test.owner(t.typowner)
-FROM inqud_test.members m JOIN pg_type t ON t.oid = m.objid AND m.classid = 'pg_type'::regclass ORDER BY t.oid::regtype::text COLLATE "C";
+FROM inqud_test.members m JOIN pg_type t ON t.oid = m.objid AND m.classid = 'pg_type'::regclass
+-- those of arrays and of tables' rows are members since 17, and follow what they are of
+WHERE t.typelem = 0 AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
+ORDER BY t.oid::regtype::text COLLATE "C";
 SELECT f.fdwname || ': ' || inqud_test.acl(f.fdwacl, 'F', f.fdwowner), f.fdwhandler, f.fdwvalidator::regprocedure, f.fdwoptions, inqud_test.owner(f.fdwowner)
 FROM inqud_test.members m JOIN pg_foreign_data_wrapper f ON f.oid = m.objid AND m.classid = 'pg_foreign_data_wrapper'::regclass;
 SELECT a.superuser, a.trusted, a.relocatable, e.extrelocatable, e.extnamespace::regnamespace, a.requires FROM pg_available_extension_versions a

@@ -68,6 +68,15 @@ sub authority
 
 run_quiet(qw(openssl req -newkey rsa:2048 -nodes -subj /CN=test -keyout), "$dir/key.pem", '-out', "$dir/request.pem");
 
+# From OpenSSL 3.4 on no certificate ends before it begins; it may have begun long ago.
+sub lifetime
+{
+	my ($days) = @_;
+
+	return ('-days', $days) if $days > 0 || `openssl x509 -help 2>&1` !~ /-not_after/;
+	return ('-not_before', '20200101000000Z', '-not_after', '20200102000000Z');
+}
+
 # A certificate by an authority for these names.
 sub certificate
 {
@@ -75,7 +84,7 @@ sub certificate
 	my $extensions = write_file("$name.ext", "subjectAltName=$names\nbasicConstraints=CA:FALSE\n");
 
 	run_quiet(qw(openssl x509 -req -in), "$dir/request.pem", '-CA', "$dir/$authority.pem", '-CAkey', $authority eq 'good' ? "$dir/key.pem" : "$dir/$authority.key",
-		'-set_serial', 1000 + int rand 1e9, '-days', $days // 2, '-extfile', $extensions, '-out', "$dir/$name.pem");
+		'-set_serial', 1000 + int rand 1e9, lifetime($days // 2), '-extfile', $extensions, '-out', "$dir/$name.pem");
 	return "$dir/$name.pem";
 }
 

@@ -113,7 +113,8 @@ is($shop->sql("SELECT count(*) FROM pg_default_acl"), '0', 'no default privilege
 $shop->sql('CREATE DATABASE other; GRANT CREATE ON DATABASE other TO clerk');
 my $other = $shop->in('other');
 my $functions = $shop->sql("SELECT string_agg(format('CREATE FUNCTION inqud.%I(%s) RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN RAISE WARNING ''a look-alike was reached: %s''; END \$\$',
-		proname, pg_get_function_identity_arguments(oid), proname), '; ') FROM pg_proc WHERE pronamespace = 'inqud'::regnamespace AND NOT pg_get_function_identity_arguments(oid) ~ 'inqud'
+		proname, pg_get_function_identity_arguments(oid), proname), '; ') FROM pg_proc WHERE pronamespace = 'inqud'::regnamespace AND NOT pg_get_function_identity_arguments(oid) ~ 'inqud|OUT |TABLE'
+		AND prokind = 'f'
 		AND proname !~ '_wake'");
 
 $other->sql("SET ROLE clerk; CREATE SCHEMA inqud; CREATE TABLE inqud.checkout (id bigint); CREATE TABLE inqud.queue (checkout bigint, home bigint, kind text); INSERT INTO inqud.queue VALUES (1, 1, 'create'); $functions");

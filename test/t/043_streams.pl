@@ -114,6 +114,7 @@ my %bad = (
 	'204' => sub { "HTTP/1.1 204 No Content\r\n\r\n$_[0]" },
 	'304' => sub { "HTTP/1.1 304 Not Modified\r\n\r\n$_[0]" });
 my %other = (
+	'HTTP/2 in the clear' => sub { sized($_[0], '', "HTTP/2 200\r\n") },
 	'two lengths' => sub { "${ok}Content-Length: 10\r\n" . "Content-Length: " . length($_[0]) . "\r\n\r\n$_[0]" },
 	'a list of lengths' => sub { "${ok}Content-Length: " . length($_[0]) . ', ' . length($_[0]) . "\r\n\r\n$_[0]" },
 	'length and chunks' => sub { "${ok}Content-Length: 10\r\nTransfer-Encoding: chunked\r\n\r\n" . chunk($_[0]) . "0\r\n\r\n" },
@@ -124,7 +125,6 @@ my %other = (
 	'NUL in a header' => sub { sized($_[0], "X-A: b\0c\r\n") },
 	'a header without colon' => sub { sized($_[0], "nonsense\r\n") },
 	'bare line feeds' => sub { "HTTP/1.1 200 OK\nContent-Length: " . length($_[0]) . "\n\n$_[0]" },
-	'HTTP/2 in the clear' => sub { sized($_[0], '', "HTTP/2 200\r\n") },
 	'HTTP/9.9' => sub { sized($_[0], '', "HTTP/9.9 200 OK\r\n") },
 	'a status of four digits' => sub { sized($_[0], '', "HTTP/1.1 2000 OK\r\n") },
 	'a status of two digits' => sub { sized($_[0], '', "HTTP/1.1 20 OK\r\n") },
@@ -150,13 +150,26 @@ my %make = (%good, %bad, %other);
 my $number = 0;
 my ($slowest, $slow) = (0, '');
 
+# Newer releases of libcurl keep the connection on which the reply before broke off.
+# What is sent on it has an unknown outcome, and repeating it is safe.
+sub once_more
+{
+	my ($query) = @_;
+	my $answer = $session->query($query);
+
+	# it has not met the reply that was meant for it
+	return $answer unless ($answer->{error}{detail} // '') =~ /kept connection was closed without an answer/ &&
+		grep { !$_->{hits} } @{ $emu->get('faults') };
+	return $session->query($query);
+}
+
 # Does an answer fit the kind of reply?
 sub fits
 {
 	my ($kind, $answer, $good) = @_;
 
 	return 0 if $answer->{lost};
-	return $answer->{out} eq $good if $kind eq 'good' || ($kind eq 'other' && !$answer->{error});
+	return $answer->{out} eq $good if $kind eq 'good' || ($kind eq 'other' && !$answer->{error}{state});
 	return ($answer->{error}{state} // '') =~ /^IQ00[145]$/;
 }
 
@@ -169,7 +182,7 @@ foreach my $name (sort keys %make)
 
 	$number++;
 	$emu->fault({ match => { method => 'POST' }, %{ reply($make{$name}->("{\"id\":\"CCO-s$number\",\"status\":\"NEW\"}")) }, times => 1 });
-	my $create = $session->query('SELECT status FROM inqud_create_checkout(' . $shop->arguments("s $name") . ')');
+	my $create = once_more('SELECT status FROM inqud_create_checkout(' . $shop->arguments("s $name") . ')');
 	$emu->fault({ match => { method => 'GET' }, %{ reply($make{$name}->("{\"id\":\"$known\",\"status\":\"NEW\"}")) }, times => 1 });
 	my $read = $session->query("SELECT status FROM inqud_get_checkout('shop', '$known')");
 	push @wrong, "create, $name: $create->{out} $create->{err}" unless fits($kind{$name}, $create, 'NEW');
