@@ -57,7 +57,8 @@ check_retry_after(const char *text, size_t size)
 	else if (inqud_http_date_read(text, size, &seconds))
 	{
 		MUST(ms == clamp(seconds - NOW > DAY_MS ? DAY_MS : (seconds - NOW) * 1000));
-		if (curl_getdate(text, NULL) > 0 && is_curls_kind(text))
+		/* a year such as 0079 is 1979 to newer releases of libcurl */
+		if (seconds > 0 && curl_getdate(text, NULL) > 0 && is_curls_kind(text))
 			MUST(curl_getdate(text, NULL) == (time_t) seconds);
 	}
 }

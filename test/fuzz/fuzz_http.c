@@ -148,11 +148,14 @@ check_reply(const InqudResponse *r, bool post)
 	inqud_reply_free(reply);
 }
 
-/* Does an empty line end the head?  Without, nothing is whole. */
+/*
+ * Does an empty line end the head?  Without, nothing is whole.  (A line with a NUL
+ * in it ends there for libcurl 7.88, if it comes in two pieces.)
+ */
 static bool
 has_head(const uint8_t *data, size_t size)
 {
-	return memmem(data, size, "\n\n", 2) != NULL || memmem(data, size, "\n\r", 2) != NULL;
+	return memchr(data, '\0', size) != NULL || memmem(data, size, "\n\n", 2) != NULL || memmem(data, size, "\n\r", 2) != NULL;
 }
 
 /* One exchange; the connection that came for it must be the only one. */

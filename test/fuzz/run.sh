@@ -12,7 +12,7 @@ for target in "$@"; do
 	corpus=$BUILD/corpus_$target
 	log=$BUILD/fuzz_$target.log
 	mkdir -p "$corpus"
-	if "$BUILD/fuzz_$target" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=1024 \
+	if "$BUILD/fuzz_$target" -max_total_time="$SECONDS_EACH" -seed="${SEED:-1}" -timeout=30 -rss_limit_mb=1024 \
 		-max_len=8192 -print_final_stats=1 -artifact_prefix="$BUILD/" \
 		"$corpus" "seeds/$target" >"$log" 2>&1; then
 		runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
