@@ -139,6 +139,11 @@ stops_at('a server of another wrapper', 'server', qr/"other" is not an Inqud pro
 $found = stops_at('no USAGE', 'rights', qr/permission denied.*GRANT USAGE ON FOREIGN SERVER shop TO stranger/, role => 'stranger');
 is(join(' ', map { $_->{detail} } grep { $_->{ok} eq 'null' } values %$found) =~ s/not tried, because of the step above ?//gr, '',
 	'without USAGE nothing is told');
+# What the validator would not let pass, from another version of it perhaps.
+$shop->sql("CREATE SERVER spoiled FOREIGN DATA WRAPPER inqud OPTIONS (project_id 'CAP-1');
+	UPDATE pg_foreign_server SET srvoptions = srvoptions || 'timeout=marker-value'::text WHERE srvname = 'spoiled'");
+$found = stops_at('an option that cannot be read', 'options', qr/invalid value for option "timeout" of server "spoiled"/, project => 'spoiled');
+unlike($found->{options}{detail}, qr/marker-value/, 'its value is not repeated');
 stops_at('no mapping', 'mapping', qr/user mapping not found.*CREATE USER MAPPING/, project => 'bare');
 stops_at('a mapping without a secret', 'mapping', qr/no API token.*ALTER USER MAPPING/, project => 'half');
 
