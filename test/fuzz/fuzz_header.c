@@ -57,8 +57,8 @@ check_retry_after(const char *text, size_t size)
 	else if (inqud_http_date_read(text, size, &seconds))
 	{
 		MUST(ms == clamp(seconds - NOW > DAY_MS ? DAY_MS : (seconds - NOW) * 1000));
-		/* a year such as 0079 is 1979 to newer releases of libcurl */
-		if (seconds > 0 && curl_getdate(text, NULL) > 0 && is_curls_kind(text))
+		/* libcurl takes a year 70 for 2070, and newer releases 0079 for 1979 */
+		if (seconds >= INT64_C(31536000) && curl_getdate(text, NULL) > 0 && is_curls_kind(text))
 			MUST(curl_getdate(text, NULL) == (time_t) seconds);
 	}
 }
