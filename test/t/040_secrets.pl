@@ -247,7 +247,6 @@ foreach my $auth (qw(secret signed))
 {
 	$shop->set_options('shop', auth => $auth);
 	$emu->fault({ match => { method => 'POST' }, action => 'hang', phase => 'headers' });
-	my $before = $emu->get('counts')->{total};
 	$shop->sql($shop->enqueue_sql("hangs $auth"));
 	ask($app, "SET application_name = 'calling'; SELECT * FROM inqud_create_checkout(" . $shop->arguments("hangs too $auth") . ')');
 	$shop->wait_requests(body => "\"hangs $auth\"");

@@ -108,7 +108,7 @@ foreach my $path ('evil, public, pg_temp, pg_catalog', 'pg_temp, evil, pg_catalo
 		$session->query_safe('SET search_path = pg_catalog; DROP EXTENSION inqud CASCADE');
 	}
 }
-note("objects made: $made");
+cmp_ok($made, '>=', 300, "hostile objects of every kind were there: $made");
 $session->close;
 
 done_testing();
