@@ -8,11 +8,13 @@
 #
 #   SUM_PASSED, SUM_FAILED, SUM_SKIPPED  what the runs came to so far
 #   ONE                                  the closing line of the last one
+#   FAILURES                             what failed in all of them, one each
 
 SUM_PASSED=0
 SUM_FAILED=0
 SUM_SKIPPED=0
 ONE=
+FAILURES=()
 
 # "N passed, N failed", and the skipped ones when there are any.
 counts_line()
@@ -21,11 +23,12 @@ counts_line()
 	[ "$3" = 0 ] || printf ', %d skipped' "$3"
 }
 
-# Adds the run that wrote a log and ended with a status.
+# Adds the run that wrote a log and ended with a status.  The third argument names
+# it where what failed in it is repeated.
 counts_add()
 {
-	local log=$1 status=$2
-	local said passed=0 failed=0 skipped=0
+	local log=$1 status=$2 what=$3
+	local line said passed=0 failed=0 skipped=0
 	local form='^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$'
 
 	# after the line comes at most what make and a check of the surroundings say
@@ -42,14 +45,18 @@ counts_add()
 		failed=1
 		ONE="$(counts_line 0 1 0) (it ended without a closing line)"
 	fi
+	while read -r line; do
+		FAILURES+=("FAILED $what, ${line#FAILED }")
+	done < <(tail -n 100 "$log" | grep '^FAILED ')
 	SUM_PASSED=$((SUM_PASSED + passed))
 	SUM_FAILED=$((SUM_FAILED + failed))
 	SUM_SKIPPED=$((SUM_SKIPPED + skipped))
 }
 
-# Prints the sum; false when something failed or nothing ran.
+# Prints what failed and the sum; false when something failed or nothing ran.
 counts_close()
 {
+	[ ${#FAILURES[@]} = 0 ] || printf '%s\n' "${FAILURES[@]}" ''
 	counts_line "$SUM_PASSED" "$SUM_FAILED" "$SUM_SKIPPED"
 	printf '\n'
 	[ "$SUM_FAILED" = 0 ] && [ "$SUM_PASSED" -gt 0 ]

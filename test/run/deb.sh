@@ -38,7 +38,7 @@ outside()
 		status=0
 		printf '\n#### A package for PostgreSQL %s on %s\n\n' "$version" "$suite"
 		PG=$version OUT=$OUT debian_run "$log" "$suite" "$ROOT/test/run/deb.sh" inside || status=$?
-		counts_add "$log" "$status"
+		counts_add "$log" "$status" "$version"
 		summary+=("$(printf 'PostgreSQL %s (%s): %s' "$version" "$suite" "$ONE")")
 		rm -rf --one-file-system "$DEBIAN_FOLDER/base" "$DEBIAN_FOLDER/try"
 	done

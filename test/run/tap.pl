@@ -1,10 +1,12 @@
 #!/usr/bin/perl
 #
 # tap.pl - runs commands that print TAP, shows what they print and writes down
-# how many of their tests passed, failed and were skipped, and with --failures
-# also which commands failed, one a line.
+# how many of their tests passed, failed and were skipped, with --failures also
+# which commands failed, one a line, and appends with --names what exactly failed
+# in them, one test a line.
 #
-#   tap.pl --counts FILE [--failures FILE] [--jobs N] [--prefix ...] COMMAND ...
+#   tap.pl --counts FILE [--failures FILE] [--names FILE] [--jobs N] [--prefix ...]
+#          COMMAND ...
 #
 # Each COMMAND is one argument and goes to the shell, after the prefix.  The
 # file gets one line "PASSED FAILED SKIPPED".  A test that was skipped, or that
@@ -23,16 +25,20 @@ use TAP::Harness;
 # Commands that bailed out, by their parser.
 my %bailed;
 
-my ($counts, $failures, $jobs, $prefix) = (undef, undef, 1, '');
+# What the failed tests of each parser say.
+my %said;
+
+my ($counts, $failures, $names, $jobs, $prefix) = (undef, undef, undef, 1, '');
 
 GetOptions(
 	'counts=s' => \$counts,
 	'failures=s' => \$failures,
+	'names=s' => \$names,
 	'jobs=i' => \$jobs,
 	'prefix=s' => \$prefix)
   and defined $counts
   and @ARGV
-  or die "usage: tap.pl --counts FILE [--failures FILE] [--jobs N] [--prefix ...] COMMAND ...\n";
+  or die "usage: tap.pl --counts FILE [--failures FILE] [--names FILE] [--jobs N] [--prefix ...] COMMAND ...\n";
 
 my $harness = PatientHarness->new(
 	{
@@ -40,28 +46,48 @@ my $harness = PatientHarness->new(
 		jobs => $jobs,
 		verbosity => $jobs > 1 ? 0 : 1,
 	});
+$harness->callback(made_parser => \&listen);
 my $aggregate = $harness->runtests(@ARGV);
 
 my %sum = (passed => 0, failed => 0, skipped => 0);
 my @failed;
+my @names;
 
 foreach my $command ($aggregate->descriptions)
 {
-	my %one = count($aggregate->parsers($command));
+	my ($parser) = $aggregate->parsers($command);
+	my %one = count($parser);
 
 	$sum{$_} += $one{$_} foreach keys %sum;
-	push @failed, $command if $one{failed} > 0;
+	next if $one{failed} == 0;
+	push @failed, $command;
+	push @names, map { "$command: $_" } @{ $said{$parser} || ['no test of its own failed, but it ended badly'] };
 }
 
-write_file($failures, map { "$_\n" } @failed) if defined $failures;
-write_file($counts, "$sum{passed} $sum{failed} $sum{skipped}\n");
+write_file('>', $failures, map { "$_\n" } @failed) if defined $failures;
+write_file('>>', $names, map { "$_\n" } @names) if defined $names;
+write_file('>', $counts, "$sum{passed} $sum{failed} $sum{skipped}\n");
 exit(@failed ? 1 : 0);
+
+# Remembers what the failed tests of a command say, since the parser forgets it.
+sub listen
+{
+	my ($parser) = @_;
+
+	$parser->callback(
+		test => sub {
+			my ($test) = @_;
+
+			push @{ $said{$parser} }, $test->number . ' ' . $test->description if !$test->is_ok;
+		});
+	return;
+}
 
 sub write_file
 {
-	my ($file, @lines) = @_;
+	my ($mode, $file, @lines) = @_;
 
-	open my $out, '>', $file or die "could not write \"$file\": $!\n";
+	open my $out, $mode, $file or die "could not write \"$file\": $!\n";
 	print $out @lines;
 	close $out or die "could not write \"$file\": $!\n";
 	return;

@@ -28,17 +28,33 @@ PASSED=0
 FAILED=0
 SKIPPED=0
 SUMMARY=()
+FAILURES=()
 BUILT=
 
 # ---------------------------------------------------------------------------
 # Counting
 
+# Adds a part's tests; the fourth argument says why it failed when no test does.
 count()
 {
 	PASSED=$((PASSED + $1))
 	FAILED=$((FAILED + $2))
 	SKIPPED=$((SKIPPED + $3))
 	SUMMARY+=("$(printf '%-10s %5d passed %5d failed %5d skipped   %s' "$PART" "$1" "$2" "$3" "${4:-}")")
+	if [ "$2" != 0 ] && [ -n "${4:-}" ]; then
+		FAILURES+=("$PART: $4")
+	fi
+}
+
+# Takes the names of failed tests from standard input, to repeat them at the end,
+# where a reader of a long log looks first.
+failed_tests()
+{
+	local name
+
+	while read -r name; do
+		FAILURES+=("$PART: $name")
+	done
 }
 
 # Runs a command of a part with a limit in seconds, showing its output.
@@ -59,13 +75,13 @@ limited()
 tap_part()
 {
 	local limit=$1
-	local counts=$STAGE/tmp/counts
+	local counts=$STAGE/tmp/counts names=$STAGE/tmp/names
 	local passed=0 failed=0 skipped=0
 	local status=0
 
 	shift
-	rm -f "$counts"
-	limited "$limit" perl test/run/tap.pl --counts "$counts" "$@" || status=$?
+	rm -f "$counts" "$names"
+	limited "$limit" perl test/run/tap.pl --counts "$counts" --names "$names" "$@" || status=$?
 	if ! [ -s "$counts" ]; then
 		count 0 1 0 "ended without a result"
 		return
@@ -75,6 +91,7 @@ tap_part()
 		failed=1
 	fi
 	count "$passed" "$failed" "$skipped"
+	failed_tests <"$names"
 }
 
 # Counts the lines in which pg_regress reports tests, in the format of
@@ -85,6 +102,12 @@ regress_lines()
 		passed) grep -cE '^(test| {4}) .* \.\.\. ok +[0-9]+ ms|^ok [0-9]+ ' "$2" || true ;;
 		failed) grep -cE '^(test| {4}) .* \.\.\. FAILED|^not ok [0-9]+ ' "$2" || true ;;
 	esac
+}
+
+# The names of the tests in such lines that failed.
+regress_failures()
+{
+	sed -nE 's/^(test| {4}) +([^ ]+) +\.\.\. FAILED.*/\2/p; s/^not ok [0-9]+ +[-+] ([^ ]+).*/\1/p' "$1"
 }
 
 # Runs regression or isolation tests by "make installcheck".
@@ -110,6 +133,7 @@ regress_part()
 		failed=1
 	fi
 	count "$passed" "$failed" 0
+	failed_tests < <(regress_failures "$STAGE/log/$PART")
 	show_differences "$STAGE_SRC/regression.diffs"
 }
 
@@ -315,6 +339,7 @@ main()
 		run_part "$part"
 	done
 	printf '\n'
+	[ ${#FAILURES[@]} = 0 ] || printf 'FAILED %s\n' "${FAILURES[@]}"
 	printf '%s\n' "${SUMMARY[@]}"
 	printf '\n%d passed, %d failed' "$PASSED" "$FAILED"
 	[ "$SKIPPED" = 0 ] || printf ', %d skipped' "$SKIPPED"

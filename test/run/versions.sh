@@ -42,7 +42,7 @@ outside()
 		status=0
 		printf '\n#### make test on %s, with PostgreSQL %s\n\n' "$suite" "$version"
 		PG=$version debian_run "$log" "$suite" "$ROOT/test/run/versions.sh" inside || status=$?
-		counts_add "$log" "$status"
+		counts_add "$log" "$status" "$version"
 		summary+=("$(printf 'PostgreSQL %s (%s): %s' "$version" "$suite" "$ONE")")
 		rm -rf --one-file-system "$DEBIAN_FOLDER/base" "$DEBIAN_FOLDER/try"
 	done
