@@ -1337,6 +1337,19 @@ $$;
 COMMENT ON FUNCTION inqud._webhook(text, text, text, text, text) IS 'notes a genuine webhook and has the worker read the checkout';
 
 /*
+ * A session has read news that it could not write, since somebody has the row
+ * locked.  As for a webhook, a note is left that locks nothing; one is enough,
+ * for the read it leads to begins later than this one.
+ */
+CREATE FUNCTION inqud._ask(checkout bigint) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO inqud.inbox (home, project, checkout, checkout_id)
+		SELECT inqud._home(), k.project, k.id, k.checkout_id FROM inqud.checkout k
+		WHERE k.id = _ask.checkout AND NOT EXISTS (SELECT FROM inqud.inbox i WHERE i.checkout = k.id)
+$$;
+COMMENT ON FUNCTION inqud._ask(bigint) IS 'has the worker read a checkout whose row is locked';
+
+/*
  * Empty the inbox as far as checkouts are known: each is due now, once, however
  * many webhooks named it.  Rows locked elsewhere stay for the next look.
  */

@@ -30,6 +30,9 @@ PG_FUNCTION_INFO_V1(inqud_get_checkout);
 /* How long a session waits before it looks again at what another process does. */
 #define LOOK_AGAIN_MS 20
 
+/* The worker has a row for a moment only; who has it for longer is not waited for. */
+#define HELD_MS 500
+
 /* A context that ends with the (sub)transaction at the latest, whatever happens. */
 static MemoryContext
 begin_work(void)
@@ -374,6 +377,39 @@ seen(const InqudTask *task, const InqudProject *project, const InqudResult *resu
 }
 
 /*
+ * Write what a reply to a read brought.  A snapshot that stays for the whole
+ * transaction would not see what whoever has the row writes to it, so there the
+ * first answer counts.
+ */
+static Applied
+apply_read(const InqudTask *task, const InqudResult *result)
+{
+	TimestampTz deadline = GetCurrentTimestamp() + HELD_MS * 1000;
+	Applied		applied;
+
+	while ((applied = apply(task, result)) == APPLIED_LOCKED &&
+		   !IsolationUsesXactSnapshot() && GetCurrentTimestamp() < deadline)
+		inqud_nap(LOOK_AGAIN_MS, INQUD_WAIT_NEWS);
+	return applied;
+}
+
+/* The news could not be written here: the worker reads it once more. */
+static void
+leave_to_worker(int64 id)
+{
+	static const char *const types[] = {"int8"};
+	static InqudStatement statement = {
+		"SELECT inqud._ask($1)", 1, types
+	};
+	Datum		value = Int64GetDatum(id);
+	InqudRole	role;
+
+	inqud_enter(&role);
+	inqud_execute(&statement, &value, NULL);
+	inqud_leave(&role);
+}
+
+/*
  * Record what a reply to a read brought, and give back the row as it is then.
  * "version" is the row's from before the call, NULL if that was only recalled.
  */
@@ -388,9 +424,12 @@ record(const InqudTask *task, const InqudProject *project, const InqudResult *re
 	if (row != (Datum) 0)
 		return row;
 	inqud_forget_unchanged(task->checkout_id);
-	applied = apply(task, result);
+	applied = apply_read(task, result);
 	if (applied == APPLIED_LOCKED)
+	{
+		leave_to_worker(task->checkout);
 		return seen(task, project, result);
+	}
 	if (applied == APPLIED_SAME && version != NULL)
 		row = inqud_note_unchanged(task, hash, version);
 	return row != (Datum) 0 ? row : inqud_checkout_row(task->checkout);

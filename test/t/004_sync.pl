@@ -235,7 +235,7 @@ is($session->query_safe("SELECT error IS NULL FROM inqud_get_checkout('shop', '$
 	'an error that was noted meanwhile is cleared, although Inqud says the same');
 $emu->control('settle', { clientOrderId => 'remembered' });
 is($session->query_safe($read), 'SUCCESS closed false', 'news are seen');
-is($shop->checkout('remembered')->{status}, 'SUCCESS', 'and written back');
+$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE id = $row->{id}", 'and written back');
 
 # What a session made, the worker follows.
 $shop->set_options('shop', poll_new => '1s', poll_active => '1s');

@@ -246,6 +246,38 @@ $shop->wait_until("SELECT count(*) = 1 FROM told WHERE order_id = 'hook'");
 	$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE id = $old->{id}", 'the payment is seen');
 }
 
+# News that a session reads while somebody has the row.
+foreach my $table ('queue', 'checkout')
+{
+	my $order = "news-$table";
+	my $column = $table eq 'queue' ? 'checkout' : 'id';
+
+	enqueue($order);
+	$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '$order'", 'a checkout is open');
+	$emu->control('settle', { clientOrderId => $order });
+	my $row = $shop->checkout($order);
+	while_locked("SELECT 1 FROM inqud.$table WHERE $column = $row->{id}", sub {
+		is($shop->sql("SELECT status FROM inqud_get_checkout('shop', '$row->{checkout_id}')"), 'SUCCESS',
+			"a session that reads it, its row of inqud.$table locked, sees the news") foreach 1 .. 2;
+		is($shop->checkout($order)->{status}, 'NEW', 'which cannot be written');
+		is($shop->sql("SELECT count(*) FROM inqud.inbox WHERE checkout = $row->{id}"), 1, 'and are asked for again, once');
+	});
+	$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE id = $row->{id}", 'they are written when the lock is gone');
+}
+my $moment = $shop->session;
+my $reader = $shop->session;
+enqueue('moment');
+$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'moment'", 'another is open');
+$emu->control('settle', { clientOrderId => 'moment' });
+my $brief = $shop->checkout('moment');
+$moment->query_safe("BEGIN; SELECT FROM inqud.checkout WHERE id = $brief->{id} FOR UPDATE");
+$reader->start("SELECT status FROM inqud_get_checkout('shop', '$brief->{checkout_id}')");
+$emu->wait_log(method => 'GET', path => $brief->{checkout_id}, done => 1);
+$moment->query_safe('ROLLBACK');
+is($reader->finish->{out}, 'SUCCESS', 'a lock that is held for a moment');
+$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE id = $brief->{id}", 'keeps nothing from being written');
+$_->close foreach $moment, $reader;
+
 # ---------------------------------------------------------------------
 # Batches that fail
 # ---------------------------------------------------------------------
