@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 
-PATIENCE = 60           # seconds for any one answer or event
+PATIENCE = 180          # seconds for any one answer or event; a busy machine takes its time
 _FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
           "--disable-component-update --disable-sync --disable-dev-shm-usage --disable-breakpad --no-pings "
           "--disable-extensions --disable-default-apps --mute-audio --hide-scrollbars --lang=en-US "
@@ -167,7 +167,7 @@ class Tab:
             raise BrowserError(expression + ": " + json.dumps(said["exceptionDetails"])[:500])
         return said["result"].get("value")
 
-    def wait(self, expression, patience=20):
+    def wait(self, expression, patience=PATIENCE):
         """Wait until the expression is true; false when it does not become so in time."""
         deadline = time.monotonic() + patience
         pause = "new Promise(function (resolve) { setTimeout(function () { resolve(!!(%s)); }, 20); })" % expression

@@ -24,6 +24,10 @@ SALT = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 FIXED = {"type": "FIXED_PRICE", "fixedAmount": {"amount": 100, "currency": "USD"}, "name": "Order",
          "returnUrl": "https://shop.example/r", "expiresAt": "2099-01-01T12:00:00Z"}
 
+# Seconds to wait for what must come; a busy machine takes its time.
+PATIENCE = int(os.environ.get("PG_TEST_TIMEOUT_DEFAULT") or 180)
+WAIT = f"wait={PATIENCE * 1000}"
+
 passed = failed = 0
 
 
@@ -55,11 +59,11 @@ class Emulator:
 
     def stop(self):
         self.process.stdin.close()
-        code = self.process.wait(10)
+        code = self.process.wait(PATIENCE)
         self.process.stdout.close()
         return code
 
-    def call(self, method, path, body=None, headers=None, port=None, timeout=10):
+    def call(self, method, path, body=None, headers=None, port=None, timeout=PATIENCE + 10):
         """(status, headers, body bytes) over a connection of its own."""
         link = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
         try:
@@ -126,7 +130,7 @@ def failure(call):
 class Line:
     """A raw connection, for what http.client hides."""
 
-    def __init__(self, port, timeout=10):
+    def __init__(self, port, timeout=PATIENCE):
         self.sock = socket.create_connection(("127.0.0.1", port), timeout)
 
     def send(self, data):
@@ -163,7 +167,7 @@ class Line:
         self.sock.close()
 
 
-def wait_until(test, limit=5):
+def wait_until(test, limit=PATIENCE):
     """Poll a condition."""
     end = time.monotonic() + limit
     while time.monotonic() < end:

@@ -26,13 +26,14 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, os.path.join(HERE, "..", "run"))
 
-from testing import Emulator, SqlError, Tap, sql
+from testing import PATIENCE, Emulator, SqlError, Tap, sql
 
 SECRET = "test-webhook-secret"
 BODY = '{"id":"CCO-11111111-2222-4333-8444-555555555555","clientOrderId":"order-1001","status":"SUCCESS"}'.encode()
 JSON_OF = '{"id":"%s","status":"NEW"}'
 ROLE = "inqud_receiver"
 RECEIVER = [sys.executable, "-B", HERE + "/receiver.py", "--project", "shop", "--port", "0", "--until-eof"]
+PATIENT = [*RECEIVER, "--timeout", "60"]         # where the database answers, sooner or later
 
 WSGI = """
 import sys
@@ -75,15 +76,15 @@ def running(command, pattern=r"listening (http://\S+)", **environment):
             child.stdin.close()
             if child.args[0] != sys.executable or "--until-eof" not in command:
                 child.terminate()
-            child.wait(30)
-            drain.join(30)
+            child.wait(PATIENCE)
+            drain.join(PATIENCE)
             child.stdout.close()
 
 
 def post(url, body, method="POST", **headers):
     """One request as it is; gives the status."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
     try:
         connection.request(method, parts.path, body, {"Content-Type": "application/json",
                                                       **{name.replace("_", "-"): value for name, value in headers.items()}})
@@ -95,7 +96,7 @@ def post(url, body, method="POST", **headers):
 def raw(url, data):
     """Bytes as they are; gives the status."""
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port), 30) as connection:
+    with socket.create_connection((parts.hostname, parts.port), PATIENCE) as connection:
         connection.sendall(data)
         return int(connection.makefile("rb").readline().split()[1])
 
@@ -110,7 +111,7 @@ class Test:
         """Have the emulator send a webhook; gives the answer's status and how many were recorded."""
         before = events()
         self.emulator.control("webhook", id=self.ident, mode=mode, **more)
-        sent = self.emulator.get(f"deliveries?since={self.since}&done=1&count=1&wait=20000")
+        sent = self.emulator.get(f"deliveries?since={self.since}&done=1&count=1&wait={PATIENCE * 1000}")
         self.since = sent[-1]["seq"]
         return sent[-1]["status"], events() - before
 
@@ -129,13 +130,14 @@ class Test:
 
 
 def test_receiver(t):
-    with running(RECEIVER) as url:
+    with running(PATIENT) as url:
         t.usual("receiver", url)
         t.tap.same(t.since and [post(url + "x", BODY, X_Payload_Digest=digest(BODY)), post(url + "?a=1", BODY, X_Payload_Digest=digest(BODY))],
                    [404, 200], "receiver: one route, whatever the query")
         oddities(t, url)
         pids(t, url)
         pace(t, url)
+    with running(RECEIVER) as url:
         stuck(t, url)
     print(f"# memory of the receiver, at most: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024} MB", flush=True)
     with running([*RECEIVER, "--max-body", "10", "--path", "/other"]) as url:
@@ -209,7 +211,7 @@ def stuck(t, url):
         other.stdin.write("BEGIN; LOCK TABLE inqud.event; SELECT 1;\n")
         other.stdin.flush()
         other.stdout.readline()
-        t.tap.same(post(url, BODY, X_Payload_Digest=digest(BODY)), 500, "receiver: a statement that hangs gets 500 in time")
+        t.tap.same(post(url, BODY, X_Payload_Digest=digest(BODY)), 500, "receiver: a statement that hangs gets 500 while it hangs")
         other.stdin.close()
         other.stdout.read()
     t.tap.same(post(url, BODY, X_Payload_Digest=digest(BODY)), 200, "receiver: and the next 200")
@@ -273,7 +275,7 @@ def through(t, path):
     t.tap.same(events() - before, 1, "nginx: one recorded")
 
 
-def wait_for(condition, patience=20):
+def wait_for(condition, patience=PATIENCE):
     end = time.monotonic() + patience
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
@@ -308,7 +310,7 @@ def test_postgrest(t):
 
 def has(*command):
     try:
-        return subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+        return subprocess.run(command, capture_output=True, timeout=PATIENCE).returncode == 0
     except OSError:
         return False
 

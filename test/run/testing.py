@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+PATIENCE = int(os.environ.get("PG_TEST_TIMEOUT_DEFAULT") or 180)     # seconds to wait for what must come; a busy machine takes its time
 
 
 class Tap:
@@ -64,14 +65,14 @@ class Emulator:
     def call(self, action, data):
         request = urllib.request.Request(f"{self.url}/_emu/{action}", data)
         try:
-            with self.opener.open(request, timeout=30) as reply:
+            with self.opener.open(request, timeout=PATIENCE + 30) as reply:
                 return json.load(reply)
         except urllib.error.HTTPError as trouble:
             raise RuntimeError(f"{action}: {trouble.read().decode()}") from None
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
         self.process.stdout.close()
 
 
@@ -84,7 +85,7 @@ def sql(text, **variables):
     command = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-d", "postgres", "-f", "-"]
     for name, value in variables.items():
         command += ["-v", f"{name}={value}"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, encoding="utf-8", timeout=60,
+    done = subprocess.run(command, input=text, capture_output=True, text=True, encoding="utf-8", timeout=PATIENCE,
                           env=dict(os.environ, PGCLIENTENCODING="UTF8"))
     if done.returncode:
         raise SqlError(done.stderr)

@@ -298,12 +298,13 @@ sub cross
 	my $id = $shop->checkout($order)->{checkout_id};
 
 	$emu->control('choose', { clientOrderId => $order });
-	$emu->fault({ match => { checkout => $id }, action => 'delay', delay => 700, when => 'after', times => 1 });
+	$emu->fault({ match => { checkout => $id }, action => 'hang', phase => 'headers', times => 1 });
 	$session->query_safe("SELECT inqud_refresh(id) FROM inqud.checkout WHERE checkout_id = '$id'");
 	$shop->wait_requests(path => $id);
 	$emu->control('detect', { clientOrderId => $order });
 	is($session->query_safe("SELECT status FROM inqud_get_checkout('shop', '$id')"), 'PAYMENT_DETECTED',
 		"$name: the session reads the newer status");
+	$emu->control('release');
 	$shop->wait_requests(path => $id, count => 3, status => 200);
 	settled($order);
 	now_is($order, 'open PAYMENT_DETECTED', "$name: the older answer does not replace it");

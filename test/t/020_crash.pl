@@ -4,8 +4,9 @@
 # launcher and the whole server are ended in every way at every step of an
 # order's walk and again and again under load.  Afterwards each order is there
 # with one checkout id, and no URL that another session has ever read is
-# another one now, also with synchronous_commit = off.  Recovery takes seconds.
-# Storms of signals lose nothing and end nobody.
+# another one now, also with synchronous_commit = off.  No recovery waits for a
+# call that was under way, or pays for crashes of long ago.  Storms of signals
+# lose nothing and end nobody.
 
 use strict;
 use warnings;
@@ -17,13 +18,10 @@ use Inqud::Shop;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-# "A few seconds", with room for a slow machine.
-use constant SOON => 15;
-
 # The WAL writer must not make durable by chance what nobody asked to be.
 my $shop = Inqud::Shop->new(
 	conf => [ 'restart_after_crash = on', 'wal_writer_delay = 10s', 'wal_writer_flush_after = 1GB', 'max_connections = 30' ],
-	options => { max_inflight => 20, poll_new => '1h', poll_active => '1h', timeout => '20s' });
+	options => { max_inflight => 20, poll_new => '1h', poll_active => '1h', timeout => '10min' });
 my $emu = $shop->emu;
 my ($survived, $slowest, $next_order) = (0, 0, 1);
 
@@ -39,7 +37,8 @@ sub insert
 	return $from;
 }
 
-# Crashes in one way, and waits until the order has its URL; counts and measures.
+# Crashes in one way, and waits until the order has its URL, for less long than its
+# call could last; counts and measures.
 sub survive
 {
 	my ($how, $order, $step) = @_;
@@ -54,8 +53,7 @@ sub survive
 
 	$survived++;
 	$slowest = $took if $took > $slowest;
-	ok($ok && $took < SOON, "$how $step: the order has its checkout within seconds")
-	  or diag(sprintf 'it took %.1f s', $took);
+	ok($ok, "$how $step: the order has its checkout");
 	return;
 }
 
@@ -121,12 +119,11 @@ foreach my $how (@ways)
 	$emu->wait_log(method => 'POST', body => "\"$order\"", status => 200, done => 1);
 	is($shop->sql("SELECT checkout_id IS NULL FROM inqud.checkout WHERE order_id = '$order'"), 't',
 		"$how: an answer waits for a locked row");
-	my $started = time;
+	# it ends although the row is still locked
 	crash($shop, $how);
 	$holder->close;
 	$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '$order'", 'an answer not yet written is asked for again');
 	$survived++;
-	cmp_ok(time - $started, '<', SOON, 'within seconds');
 	one_row($order, 'with one row, and a checkout that exists');
 }
 
@@ -177,23 +174,22 @@ foreach my $how (@ways)
 # Terminated again and again
 # ---------------------------------------------------------------------
 
-# What happened long ago, and was followed by good work, must not slow a recovery.
+# What happened long ago, and was followed by good work, must not slow a recovery:
+# the delay before a start doubles with each failure that is remembered.
 {
-	my $last = 0;
 	foreach my $round (1 .. 6)
 	{
-		my $pid = wait_worker($shop);
+		wait_worker($shop);
 		my $started = time;
 		crash($shop, 'terminate worker');
 		my $order = insert(20);
-		$shop->wait_until("SELECT count(*) = 20 FROM inqud.checkout WHERE order_id::text ~ '^[0-9]+\$' AND order_id::bigint >= $order AND state = 'open'")
-		  or last;
+		$shop->until("SELECT count(*) = 20 FROM inqud.checkout WHERE order_id::text ~ '^[0-9]+\$' AND order_id::bigint >= $order AND state = 'open'",
+			"termination $round: 20 orders are done") or last;
 		$survived++;
-		$last = time - $started;
-		note(sprintf 'termination %d: 20 orders done after %.1f s', $round, $last);
-		last if $last >= SOON;
+		note(sprintf 'termination %d: 20 orders done after %.1f s', $round, time - $started);
+		$shop->until('SELECT failures = 0 FROM inqud.worker WHERE database = current_database()',
+			"termination $round: is forgotten by then") or last;
 	}
-	ok($last > 0 && $last < SOON, 'a worker that did its work returns within seconds, however often it was terminated before');
 	crash($shop, 'terminate launcher');
 	my $order = insert(5);
 	$shop->until("SELECT count(*) = 5 FROM inqud.checkout WHERE order_id ~ '^[0-9]+\$' AND order_id::bigint >= $order AND state = 'open'",
@@ -301,7 +297,6 @@ my @pairs = $reader->pairs;
 my @changed = $reader->changed($shop);
 cmp_ok(scalar @pairs, '>', 300, 'another session has read many URLs meanwhile');
 is_deeply(\@changed, [], 'and none of them is another one now');
-cmp_ok($slowest, '<', SOON, 'each recovery took seconds');
 note(sprintf 'crashes survived: %d; slowest recovery: %.1f s; URLs read: %d; URLs changed: %d',
 	$survived, $slowest, scalar @pairs, scalar @changed);
 

@@ -16,8 +16,9 @@ use Inqud::Shop;
 use Test::More;
 use Time::HiRes qw(time);
 
-# The timeout of a call is five seconds; the rest is for a slow machine.
-use constant HELD_UP => 15;
+# Of functions that sleep: so many that their timeouts of five seconds, one after
+# the other, last for longer than a test waits.
+use constant MANY => 100;
 
 my $shop = Inqud::Shop->new(conf => ['restart_after_crash = on'], options => { poll_new => '1h', poll_active => '1h' });
 my $emu = $shop->emu;
@@ -173,7 +174,7 @@ foreach my $case (@cases)
 	$shop->wait_until("SELECT count(*) = 0 FROM inqud.queue WHERE project = '$name' AND hook AND attempts = 0");
 	my $took = healthy_order();
 	note(sprintf '%s: a healthy order took %.2f s', $name, $took // -1);
-	ok(defined $took && $took < HELD_UP, "$name: a new order of another project is not held up for long");
+	ok(defined $took, "$name: a new order of another project is not held up until it is mended");
 	if (defined $says)
 	{
 		$shop->wait_until("SELECT count(*) = 1 FROM inqud.trouble WHERE project = '$name' AND trouble = 'on_status failed'");
@@ -237,14 +238,15 @@ $shop->until("SELECT status = 'CONFLICT' FROM told WHERE project = 'fails' ORDER
 # ---------------------------------------------------------------------
 
 $shop->sql("UPDATE mood SET bad = true WHERE project = 'sleeps'");
-$shop->sql('SELECT ' . join ', ', map { "inqud_enqueue_checkout('sleeps', 'many-$_', 'x', 'https://shop.example/')" } 1 .. 20);
+$shop->sql('SELECT ' . join ', ', map { "inqud_enqueue_checkout('sleeps', 'many-$_', 'x', 'https://shop.example/')" } 1 .. MANY);
 $shop->wait_until("SELECT count(*) > 0 FROM inqud.queue WHERE project = 'sleeps' AND hook AND attempts > 0");
 my $took = healthy_order();
-note(sprintf 'beside 20 sleeping functions a healthy order took %.1f s', $took // -1);
-ok(defined $took && $took < HELD_UP, 'many calls that time out do not add up for a new order of another project');
+note(sprintf 'beside %d sleeping functions a healthy order took %.1f s', MANY, $took // -1);
+ok(defined $took, 'many calls that time out do not add up for a new order of another project');
+cmp_ok($shop->sql("SELECT count(*) FROM inqud.queue WHERE project = 'sleeps' AND hook AND attempts = 0"), '>', 0, 'nor does it wait for all of them');
 $shop->sql("UPDATE mood SET bad = false WHERE project = 'sleeps'");
 $shop->sql('UPDATE inqud.queue SET due_at = now() WHERE hook; SELECT inqud_worker_start()');
-$shop->until("SELECT count(*) = 20 FROM told WHERE order_id LIKE 'many-%'", 'all of them are told in the end');
+$shop->until("SELECT count(*) = @{[MANY]} FROM told WHERE order_id LIKE 'many-%'", 'all of them are told in the end');
 
 # One that will not be stopped.
 bad_project('stubborn', 'LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;');
@@ -252,7 +254,7 @@ $shop->sql($shop->enqueue_sql('of-stubborn', undef, 'stubborn'));
 $shop->wait_until("SELECT count(*) = 1 FROM inqud.queue WHERE project = 'stubborn' AND hook AND attempts > 0");
 $took = healthy_order();
 note(sprintf 'beside a function that catches the timeout a healthy order took %.1f s', $took // -1);
-ok(defined $took && $took < 2 * HELD_UP, 'a function that catches its timeout is ended all the same');
+ok(defined $took, 'a function that catches its timeout is ended all the same');
 $shop->sql("UPDATE mood SET bad = false");
 if (!defined $took)
 {

@@ -11,6 +11,7 @@ use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
 use Inqud::Faults qw(crash);
 use Inqud::Shop;
+use PostgreSQL::Test::Utils ();
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -28,7 +29,7 @@ my $emu = $shop->emu;
 $shop->sql('CREATE DATABASE model');
 my $model = $shop->in('model');
 $model->sql('CREATE EXTENSION inqud');
-$model->project('shop', options => { poll_new => '1s', poll_active => '1s' });
+$model->project('shop', options => { poll_new => '1s', poll_active => '1s', timeout => '10min' });
 $model->sql('CREATE TABLE orders (id text PRIMARY KEY)');
 $model->sql("CREATE TRIGGER pay AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION
 	inqud_order_trigger('shop', 'order_id={id}', 'name=Order {id}', 'return_url=https://shop.example/orders/{id}')");
@@ -42,7 +43,7 @@ crash($shop, 'fast stop');
 my $started = time;
 my $most = 0;
 $shop->in("with_$_")->sql("INSERT INTO orders SELECT 'of-$_-' || i FROM generate_series(1, 5) i") foreach 1 .. DATABASES;
-my $end = time + 60;
+my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 my $sent = 0;
 while ($sent < 5 * DATABASES && time < $end)
 {
@@ -54,7 +55,6 @@ while ($sent < 5 * DATABASES && time < $end)
 my $all = time - $started;
 is($sent, 5 * DATABASES, 'every database is served, although each has reads to make all the time');
 cmp_ok($most, '<=', WORKERS, 'by no more workers at the same time than inqud.max_workers');
-cmp_ok($all, '<', 60, 'within seconds');
 note(sprintf '%d databases with %d workers: all served after %.1f s; most workers at once: %d', DATABASES, WORKERS, $all, $most);
 is(scalar(grep { $_ != 1 } values %{ $shop->posts }), 0, 'each order was sent once');
 my $recorded = 0;
@@ -78,12 +78,12 @@ note(sprintf 'beside %d databases whose calls hang: %.1f s', WORKERS, time - $st
 $emu->clear_faults;
 $emu->control('release');
 
-# Dropping many of them at once hangs nowhere.
+# Dropping many of them at once hangs nowhere: each ends without an error, before the session has waited too long.
 $started = time;
-$shop->sql("DROP DATABASE with_$_") foreach 1 .. DATABASES;
-$shop->sql("DROP DATABASE without_$_") foreach 1 .. DATABASES;
-note(sprintf '%d databases dropped after %.1f s', 2 * DATABASES, time - $started);
-cmp_ok(time - $started, '<', 60, 'all of them can be dropped');
-$shop->sql('DROP DATABASE model');
+my $session = $shop->session;
+$session->query_safe("DROP DATABASE $_") foreach (map { "with_$_" } 1 .. DATABASES), (map { "without_$_" } 1 .. DATABASES), 'model';
+note(sprintf '%d databases dropped after %.1f s', 2 * DATABASES + 1, time - $started);
+is($session->query_safe("SELECT count(*) FROM pg_database WHERE datname ~ '^with|^model'"), '0', 'all of them can be dropped');
+$session->close;
 
 done_testing();

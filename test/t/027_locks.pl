@@ -18,9 +18,6 @@ use PostgreSQL::Test::Utils ();
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-# "Seconds", with room for a slow machine.
-use constant SOON => 10;
-
 my $shop = Inqud::Shop->new(mapping => { webhook_secret => 's' },
 	options => { max_inflight => 50, poll_new => '1day', poll_active => '1day' });
 my $emu = $shop->emu;
@@ -37,7 +34,8 @@ sub enqueue
 	return;
 }
 
-# Tests that other orders and reads come through within seconds.
+# Tests that other orders and reads come through, although the lock is not let go
+# before they do.
 sub others_pass
 {
 	my ($name) = @_;
@@ -51,8 +49,7 @@ sub others_pass
 	$ok &&= $shop->wait_until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = 'other-$n-1'");
 	my $took = time - $started;
 	$longest = $took if $took > $longest;
-	ok($ok && $took < SOON, "$name: others are not delayed") or diag(sprintf '%.1f s', $took);
-	return $ok;
+	return ok($ok, "$name: others do not wait");
 }
 
 # Holds the rows that a query locks, while `code` runs.
@@ -193,12 +190,14 @@ $shop->wait_until("SELECT count(*) = 1 FROM told WHERE order_id = 'hook'");
 	});
 	$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE id = $row->{id}", 'and is recorded');
 
-	# The row is locked while the function runs.
+	# The row is locked while the function runs, which is until the gate opens.
 	$shop->sql("CREATE OR REPLACE FUNCTION tell(c inqud.checkout) RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN
-		IF c.order_id = 'hook-3' THEN PERFORM pg_sleep(2); END IF; INSERT INTO public.told VALUES (c.order_id, c.status); END \$\$");
+		WHILE c.order_id = 'hook-3' AND (SELECT n FROM public.gate) = 1 LOOP PERFORM pg_sleep(0.01); END LOOP;
+		INSERT INTO public.told VALUES (c.order_id, c.status); END \$\$");
 	enqueue('hook-3');
 	$shop->wait_until("SELECT count(*) = 1 FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout WHERE q.hook AND c.order_id = 'hook-3' AND q.attempts > 0");
 	while_locked("SELECT 1 FROM inqud.queue WHERE checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'hook-3') AND hook", sub {
+		$shop->sql('UPDATE gate SET n = 2');
 		others_pass('a call of on_status whose row is locked while it runs');
 	});
 	$shop->until("SELECT count(*) >= 1 FROM told WHERE order_id = 'hook-3'", 'it is told');

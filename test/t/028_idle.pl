@@ -91,14 +91,14 @@ $worker = wait_worker($shop);
 
 # Statistics are written out with a delay: wait until they stand still, then look on.
 my ($count, $still) = (transactions(), time);
-$end = time + 20;
+$end = time + $PostgreSQL::Test::Utils::timeout_default;
 while (time - $still < 3 && time < $end)
 {
 	usleep(200_000);
 	my $now = transactions();
 	($count, $still) = ($now, time) if $now != $count;
 }
-is(transactions(), $count, 'an idle worker runs no query');
+cmp_ok(time - $still, '>=', 3, 'an idle worker runs no query');
 SKIP:
 {
 	skip 'there is no /proc here', 1 unless -e "/proc/$worker/status";
@@ -156,9 +156,7 @@ ask($hog, "SET $forced = on; SELECT pg_sleep(600)");
 	$hog->finish;
 	$hog->close;
 	$shop->until("SELECT count(*) = 20 FROM inqud.checkout WHERE order_id LIKE 'no-slot-%' AND state = 'open'", 'when a slot is free again the orders are sent');
-	my $took = time - $started;
-	note(sprintf 'orders sent %.1f s after a slot was free', $took);
-	cmp_ok($took, '<', 15, 'within seconds');
+	note(sprintf 'orders sent %.1f s after a slot was free', time - $started);
 }
 
 # One slot and two databases that both have reads to make: they take turns.

@@ -3,8 +3,8 @@
 # 030_webhooks.pl - proves what a webhook does: a genuine one makes a read due
 # at once and nothing else, a forged one changes nothing at all; who receives
 # cannot spend; an id that nobody recorded is confirmed by a read before it
-# counts; and end to end, through the HTTP receiver, an order is paid within a
-# second of its payment however webhooks are lost, doubled, late or replayed.
+# counts; and end to end, through the HTTP receiver, an order is paid without
+# waiting to be polled, however webhooks are lost, doubled, late or replayed.
 
 use strict;
 use warnings;
@@ -19,8 +19,8 @@ use List::Util qw(max sum);
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-# Within a second on a quiet machine; polling would take an hour.
-use constant { SOON => 3, SECRET => 'test-webhook-secret', QUIET => { poll_new => '1h', poll_active => '1h' } };
+# Nothing is read by the clock, not even by chance: polling takes a month.
+use constant { SECRET => 'test-webhook-secret', QUIET => { poll_new => '30day', poll_active => '30day' } };
 
 my $shop = Inqud::Shop->new(options => QUIET, mapping => { webhook_secret => SECRET });
 my $emu = $shop->emu;
@@ -225,10 +225,8 @@ is($session->query_safe("SELECT count(*) FROM inqud.event WHERE kind IN ('status
 $emu->control('choose', { id => $first });
 my $since = time;
 hook(body($first, 'REQUEST_CREATED'));
-$shop->until("SELECT status = 'REQUEST_CREATED' FROM inqud.checkout WHERE order_id = 'first'", 'the worker reads at once');
-my $took = time - $since;
-note(sprintf 'from the webhook to the status: %.0f ms', $took * 1000);
-cmp_ok($took, '<', SOON, 'long before polling would');
+$shop->until("SELECT status = 'REQUEST_CREATED' FROM inqud.checkout WHERE order_id = 'first'", 'the worker reads, long before polling would');
+note(sprintf 'from the webhook to the status: %.0f ms', (time - $since) * 1000);
 settled();
 
 $receiving->query_safe('BEGIN');
@@ -421,14 +419,14 @@ is($session->query_safe('SELECT count(*) FROM inqud.queue WHERE checkout < 0'), 
 # End to end, through HTTP
 # ---------------------------------------------------------------------
 
-my $receiver = Inqud::Webhooks::Receiver->start($shop, user => 'receiver');
+my $receiver = Inqud::Webhooks::Receiver->start($shop, user => 'receiver', arguments => [ '--timeout', 60 ]);
 my $number = 1000;
 
 sub webhooks
 {
 	my (%settings) = @_;
 
-	$emu->control('webhooks', { checkout_url => $receiver->url, checkout_secret => SECRET, factor => '0.001', %settings });
+	$emu->control('webhooks', { checkout_url => $receiver->url, checkout_secret => SECRET, factor => '0.001', timeout => 60, %settings });
 	return;
 }
 
@@ -468,11 +466,9 @@ foreach my $n (1 .. 10)
 {
 	($order, $id) = ordered();
 	$emu->control($_, { id => $id }) foreach 'choose', 'detect', 'settle';
-	push @took, paid($order, "order $n is paid");
+	push @took, paid($order, "order $n is paid, long before polling would find it");
 }
 note(sprintf 'from the payment to the paid order: %.0f ms on average, %.0f ms at most', 1000 * sum(@took) / @took, 1000 * max(@took));
-cmp_ok(max(@took), '<', SOON, 'soon after the payment, though polling takes an hour');
-cmp_ok((sort { $a <=> $b } @took)[4], '<', 0.5, 'half of them within half a second: nothing waits by the clock');
 is(answers($id, 6), '200 200 200 200 200 200', 'duplicates are all answered with 200');
 settled();
 is($session->query_safe("SELECT count(*) FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE order_id = '$order' AND e.status_to = 'SUCCESS' AND e.kind = 'status'"), 1,

@@ -190,7 +190,7 @@ sub tls_server
 	my $server = { out => '' };
 	my @command = (qw(openssl s_server -accept 127.0.0.1:0 -cert), $tls{good}{file}, '-key', "$dir/key.pem", '-www', @arguments);
 
-	$server->{run} = IPC::Run::start(\@command, '<', \undef, '>&', \$server->{out}, IPC::Run::timeout(60));
+	$server->{run} = IPC::Run::start(\@command, '<', \undef, '>&', \$server->{out}, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	$server->{run}->pump until $server->{out} =~ /^ACCEPT .*:(\d+)/m || !$server->{run}->pumpable;
 	$server->{port} = $server->{out} =~ /^ACCEPT .*:(\d+)/m ? $1 : die "no TLS server: $server->{out}\n";
 	return $server;

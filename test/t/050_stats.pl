@@ -110,7 +110,7 @@ counted('an answer that is not understood', 'shop', sub { fails('garbage', 2, ac
 	transfers => 3, creates => 3, retries => 2, unknown => 2, ok => 1, http_2xx => 3);
 counted('connections that are closed', 'shop', sub { fails('closed', 1, action => 'drop_after', how => 'fin') },
 	transfers => 2, creates => 2, retries => 1, unknown => 1, ok => 1, http_none => 1, http_2xx => 1);
-$shop->set_options('shop', timeout => '500ms');
+$shop->set_options('shop', timeout => '3s');
 counted('a timeout', 'shop', sub { fails('timeout', 1, action => 'hang', phase => 'before') },
 	transfers => 2, creates => 2, retries => 1, unknown => 1, ok => 1, http_none => 1, http_2xx => 1);
 $shop->set_options('shop', timeout => undef);
@@ -129,8 +129,8 @@ counted('a read that fails twice', 'shop', sub {
 }, transfers => 3, reads => 3, retries => 2, unknown => 2, ok => 1, http_5xx => 2, http_2xx => 1);
 $emu->clear_faults;
 adds_up('the worker: sums agree');
-is($shop->sql("SELECT (SELECT sum(n) FROM unnest(latency[10:21]) n) >= 1 AND latency_max >= '500ms' FROM inqud.stats"), 't',
-	'the timeout stands in the histogram, between 256 and 512 ms or above')
+is($shop->sql("SELECT (SELECT sum(n) FROM unnest(latency[13:21]) n) >= 1 AND latency_max >= '3s' FROM inqud.stats"), 't',
+	'the timeout stands in the histogram, between 2048 and 4096 ms or above')
   or diag($shop->sql('SELECT latency, latency_max FROM inqud.stats'));
 
 # ---------------------------------------------------------------------
@@ -182,28 +182,28 @@ adds_up('sessions: sums agree');
 # The rate limit
 # ---------------------------------------------------------------------
 
-$shop->project('slow', options => { project_id => Inqud::Shop::SECOND, rate_limit => '0.1', poll_new => '1day', poll_active => '1day', timeout => '300ms' });
+$shop->project('slow', options => { project_id => Inqud::Shop::SECOND, rate_limit => '0.001', poll_new => '1day', poll_active => '1day' });
 counted('the first call of a slow project', 'slow', sub { $shop->sql($shop->create_sql('slow-1', undef, 'slow')) },
 	transfers => 1, creates => 1, ok => 1, http_2xx => 1);
 counted('a turn that does not come', 'slow', sub { $shop->raises($shop->create_sql('slow-2', undef, 'slow'), { state => 'IQ003' }, 'the second call is too soon') },
 	waits => 1);
-is($shop->sql("SELECT next_call_at BETWEEN now() AND now() + interval '10 s', paused_until FROM inqud.stats WHERE project = 'slow'"), 't|',
+is($shop->sql("SELECT next_call_at BETWEEN now() AND now() + interval '1000 s', paused_until FROM inqud.stats WHERE project = 'slow'"), 't|',
 	'next_call_at says when the next call may go');
-$shop->set_options('slow', rate_limit => '20', timeout => undef);
+$shop->set_options('slow', rate_limit => '5');
 my $before = counts('slow');
 $shop->sql("SELECT count(inqud_enqueue_checkout('slow', 'turns-' || i, 'n', 'https://shop.example/')) FROM generate_series(1, 10) i");
 $shop->wait_until("SELECT count(*) = 10 FROM inqud.checkout WHERE order_id LIKE 'turns-%' AND state = 'open'");
 my $after = counts('slow');
-is($after->{ok} - $before->{ok}, 10, 'ten orders at twenty a second');
+is($after->{ok} - $before->{ok}, 10, 'ten orders at five a second');
 my $waits = $after->{waits} - $before->{waits};
 cmp_ok($waits, '>=', 5, 'wait for their turn');
 cmp_ok($waits, '<=', 12, 'and each wait is counted once');
 note("waits: $waits");
 $shop->set_options('slow', rate_limit => '0');
-$emu->fault({ match => { clientOrderId => 'told' }, action => 'status', status => 429, body => $json, retry_after => 100 });
+$emu->fault({ match => { clientOrderId => 'told' }, action => 'status', status => 429, body => $json, retry_after => 1000 });
 counted('a session that is throttled', 'slow', sub { $shop->raises($shop->create_sql('told', undef, 'slow'), { state => 'IQ003' }, 'Inqud asks for a pause') },
 	transfers => 1, creates => 1, throttled => 1, http_4xx => 1);
-is($shop->sql("SELECT paused_until BETWEEN now() + interval '30 s' AND now() + interval '100 s', next_call_at = paused_until
+is($shop->sql("SELECT paused_until BETWEEN now() + interval '500 s' AND now() + interval '1000 s', next_call_at = paused_until
 	FROM inqud.stats WHERE project = 'slow'"), 't|t', 'paused_until says how long');
 $emu->clear_faults;
 adds_up('the rate limit: sums agree');
@@ -318,7 +318,7 @@ $shop->until('SELECT wait_event FROM pg_stat_activity WHERE pid = ' . $session->
 $shop->sql('SELECT pg_cancel_backend(' . $session->pid . ')');
 $session->finish;
 $shop->sql("DELETE FROM inqud.queue WHERE project = 'slow'");
-$shop->set_options('nowhere', rate_limit => '0.04');
+$shop->set_options('nowhere', rate_limit => '0.002', timeout => '10min');
 $shop->error($shop->create_sql('first', undef, 'nowhere'));
 ask($session, $shop->create_sql('second', undef, 'nowhere'));
 $shop->until('SELECT wait_event FROM pg_stat_activity WHERE pid = ' . $session->pid, 'a session waits for its turn', $named ? 'InqudTurn' : 'Extension');

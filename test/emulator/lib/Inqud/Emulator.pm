@@ -11,6 +11,9 @@ use HTTP::Tiny;
 use IPC::Open3 qw(open3);
 use JSON::PP;
 
+# How long to wait for what must come, in seconds, as long as PostgreSQL's own tests do; a busy machine takes its time.
+my $PATIENCE = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
+
 my %running;
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
@@ -33,7 +36,7 @@ sub start
     # An environment's proxy must not come between a test and its emulator.
     local @ENV{qw(http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY)};
     delete @ENV{qw(http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY)};
-    $self->{http} = HTTP::Tiny->new(timeout => 60);
+    $self->{http} = HTTP::Tiny->new(timeout => $PATIENCE + 60);
     return $self;
 }
 
@@ -92,13 +95,13 @@ sub reset        { return $_[0]->control('reset') }
 sub wait_log
 {
     my ($self, %query) = @_;
-    return $self->get('log', wait => 10000, %query);
+    return $self->get('log', wait => 1000 * $PATIENCE, %query);
 }
 
 sub wait_deliveries
 {
     my ($self, %query) = @_;
-    return $self->get('deliveries', wait => 10000, done => 1, %query);
+    return $self->get('deliveries', wait => 1000 * $PATIENCE, done => 1, %query);
 }
 
 sub _call

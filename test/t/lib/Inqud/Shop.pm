@@ -14,7 +14,11 @@ use strict;
 use warnings;
 
 # A test that waits in vain should not wait for ever, and a busy machine takes its time.
-BEGIN { $ENV{PG_TEST_TIMEOUT_DEFAULT} //= 180 }
+BEGIN
+{
+	$ENV{PG_TEST_TIMEOUT_DEFAULT} //= 180;
+	$ENV{PGCTLTIMEOUT} //= $ENV{PG_TEST_TIMEOUT_DEFAULT};
+}
 
 use Inqud::Emulator;
 use Inqud::Session;
