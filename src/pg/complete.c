@@ -22,8 +22,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Outcomes written at once. */
-#define BATCH 256
+/* Outcomes written at once: as many as make a commit cheap, and no turn long. */
+#define BATCH 128
 
 /* What is locked elsewhere is tried again after this long. */
 #define LOCKED_US (200 * 1000)
@@ -391,9 +391,16 @@ needs_no_writing(Job *job)
 	return true;
 }
 
-/* Take up to BATCH jobs whose time has come off the list. */
+/* Is it all that its project has to do, so that somebody waits for just this one? */
+static bool
+is_light(Job *job)
+{
+	return job->lane->n_ready == 0;
+}
+
+/* Take up to BATCH jobs whose time has come off the list, light ones or the others. */
 static int
-next_batch(Job **jobs)
+take_batch(Job **jobs, bool light)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	dlist_mutable_iter iter;
@@ -405,7 +412,7 @@ next_batch(Job **jobs)
 
 		if (n == BATCH)
 			break;
-		if (job->retry_at > now)
+		if (job->retry_at > now || is_light(job) != light)
 			continue;
 		dlist_delete(&job->node);
 		worker.n_finished--;
@@ -441,8 +448,9 @@ write_settled(void)
 }
 
 /*
- * Fresh outcomes are gathered while more calls than that are ready and can go on
- * meanwhile, and not for long.  When there is little to do they are written at once.
+ * Fresh outcomes of a project with many are gathered while more calls than that
+ * are ready and can go on meanwhile, and not for long.  When there is little to do
+ * they are written at once.
  */
 static bool
 gathering(TimestampTz now)
@@ -463,24 +471,23 @@ inqud_next_write(void)
 	{
 		Job		   *job = dlist_container(Job, node, iter.cur);
 
-		next = Min(next, job->retry_at != 0 ? job->retry_at : fresh);
+		if (job->retry_at != 0)
+			next = Min(next, job->retry_at);
+		else
+			next = Min(next, is_light(job) ? 0 : fresh);
 	}
 	return next;
 }
 
-/* Write back all that has finished and whose time has come. */
-void
-inqud_write_back(void)
+static void
+write_out(bool light)
 {
 	Job		   *jobs[BATCH];
 	Answer		answers[BATCH];
 	int			n;
 	int			i;
 
-	if (gathering(GetCurrentTimestamp()))
-		return;
-	worker.write_by = INQUD_FAR;
-	while ((n = next_batch(jobs)) > 0)
+	while ((n = take_batch(jobs, light)) > 0)
 	{
 		if (write_together(jobs, n, answers))
 		{
@@ -495,6 +502,21 @@ inqud_write_back(void)
 		inqud_database_news(worker.slot);
 		/* a good turn: should this worker end badly, it is not the first failure of many */
 		worker.slot->failures = 0;
+	}
+}
+
+/*
+ * Write back all that has finished and whose time has come: the single orders of
+ * some projects before the many of another.
+ */
+void
+inqud_write_back(void)
+{
+	write_out(true);
+	if (!gathering(GetCurrentTimestamp()))
+	{
+		worker.write_by = INQUD_FAR;
+		write_out(false);
 	}
 	if (worker.settled != NIL)
 		write_settled();
