@@ -90,7 +90,7 @@ inqud_rate_take(int64_t *tat, int64_t now, double rate)
 	 */
 	credit = interval < 50000 ? 5000 : 0;
 
-	/* further ahead than one call can put it: the clock was set back */
+	/* further ahead than one call can put it: the clock was set back, or the rate raised */
 	if (*tat > now && *tat - now > interval)
 		*tat = now + interval;
 	if (*tat > now)

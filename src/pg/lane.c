@@ -392,14 +392,23 @@ inqud_unpause(uint64 key)
 	(void) hash_search(pause_table, &key, HASH_REMOVE, NULL);
 }
 
-/* Keys or rights have changed: nobody is paused, and failed reads are due as usual. */
+/* Keys, rights or options have changed: nobody is paused, and failed reads are due as usual. */
 void
 inqud_unpause_all(void)
 {
 	HASH_SEQ_STATUS status;
 	Pause	   *pause;
 	Followed   *followed;
+	dlist_iter	iter;
 
+	dlist_foreach(iter, &worker.lanes)
+	{
+		Lane	   *lane = dlist_container(Lane, node, iter.cur);
+
+		/* the next look reads the options again */
+		lane->known = false;
+		lane->hold = 0;
+	}
 	hash_seq_init(&status, pause_table);
 	while ((pause = hash_seq_search(&status)) != NULL)
 		(void) hash_search(pause_table, &pause->key, HASH_REMOVE, NULL);

@@ -79,7 +79,8 @@ ask(uint64 key, double rate, bool take)
 		wait = limiter->paused_until - now;
 	else
 		wait = inqud_rate_take(&tat, now, rate);
-	if (take && wait == 0)
+	/* earlier than it was: the clock was set back, or the rate was raised */
+	if ((take && wait == 0) || tat < limiter->tat)
 		limiter->tat = tat;
 	unlock_limiter();
 	return wait;
