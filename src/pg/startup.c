@@ -141,7 +141,12 @@ inqud_pin_settings(void)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-/* The slot is given back, with what the launcher should know. */
+/*
+ * The slot is given back, with what the launcher should know.  By then this process
+ * is on no list of those that use the database, since callbacks run in reverse and
+ * this one was registered first: whoever waits for us to be gone, to drop the
+ * database perhaps, must not meet us there.
+ */
 static void
 give_back(int code, Datum arg)
 {
@@ -193,7 +198,7 @@ inqud_take_slot(Oid dbid)
 	inqud_shared_unlock();
 	worker.slot = slot;
 	if (ok)
-		before_shmem_exit(give_back, (Datum) 0);
+		on_shmem_exit(give_back, (Datum) 0);
 	return ok;
 }
 
