@@ -186,7 +186,7 @@ CREATE TABLE inqud.inbox (
 	attempts integer NOT NULL DEFAULT 0
 );
 
-COMMENT ON TABLE inqud.inbox IS 'what webhooks have named and the worker has not looked at yet; receiving adds a row and locks nothing';
+COMMENT ON TABLE inqud.inbox IS 'what webhooks have named, or sessions could not write, and the worker has not looked at yet; adding a row locks nothing';
 COMMENT ON COLUMN inqud.inbox.id IS 'order of arrival';
 COMMENT ON COLUMN inqud.inbox.home IS 'cluster and database whose worker looks at it';
 COMMENT ON COLUMN inqud.inbox.project IS 'name of the foreign server';
@@ -1338,14 +1338,16 @@ COMMENT ON FUNCTION inqud._webhook(text, text, text, text, text) IS 'notes a gen
 
 /*
  * A session has read news that it could not write, since somebody has the row
- * locked.  As for a webhook, a note is left that locks nothing; one is enough,
- * for the read it leads to begins later than this one.
+ * locked.  As for a webhook, a note is left that locks nothing.  One is enough, for
+ * the read it leads to begins later than this one; but a snapshot that stays may
+ * show one that has led to its read already.
  */
 CREATE FUNCTION inqud._ask(checkout bigint) RETURNS void
-	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 	INSERT INTO inqud.inbox (home, project, checkout, checkout_id)
 		SELECT inqud._home(), k.project, k.id, k.checkout_id FROM inqud.checkout k
-		WHERE k.id = _ask.checkout AND NOT EXISTS (SELECT FROM inqud.inbox i WHERE i.checkout = k.id)
+		WHERE k.id = _ask.checkout AND (current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+			OR NOT EXISTS (SELECT FROM inqud.inbox i WHERE i.checkout = k.id AND i.home = inqud._home()))
 $$;
 COMMENT ON FUNCTION inqud._ask(bigint) IS 'has the worker read a checkout whose row is locked';
 
@@ -1911,7 +1913,7 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 	FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE e.kind = 'anomaly'
 	UNION ALL
 	SELECT i.checkout, i.project, i.order_id, NULL, 'webhook not confirmed', i.due_at,
-		'a webhook named ' || coalesce(i.checkout_id, 'a checkout') || ', and it could not be read so far; '
+		coalesce(i.checkout_id, 'a checkout') || ', which a webhook (or a session that found it locked) named, could not be read so far; '
 			|| i.attempts || ' attempts',
 		'is there a user mapping for the server''s owner or PUBLIC? After a restore: SELECT inqud_adopt()'
 	FROM inqud.inbox i WHERE i.attempts > 2 OR i.due_at < clock_timestamp() - interval '1 minute'

@@ -17,6 +17,7 @@
 #include "pg/dispatch.h"
 
 #include "catalog/pg_type.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -132,7 +133,7 @@ inqud_learn_options(Lane *lane)
 		inqud_lane_options(lane, project);
 		inqud_project_release(project);
 	}
-	else
+	else if (!OidIsValid(get_foreign_server_oid(lane->project, true)))
 	{
 		lane->window = GONE_WINDOW;
 		lane->rate = 0;

@@ -3,7 +3,7 @@
  * complete.c
  *		What the calls brought, back into the tables.
  *
- * All that has finished meanwhile is written in one transaction, flushed
+ * What has finished meanwhile is written in batches, each one transaction, flushed
  * before anybody can see a URL.  If that transaction fails at any point, the
  * commit included, each outcome is redone in one of its own; what cannot be
  * written even so stays here and is tried again, and stops nobody else.
@@ -22,7 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Outcomes written at once: as many as make a commit cheap, and no turn long. */
+/* Outcomes written in one transaction: as many as make a commit cheap. */
 #define BATCH 128
 
 /* What is locked elsewhere is tried again after this long. */
@@ -391,7 +391,7 @@ needs_no_writing(Job *job)
 	return true;
 }
 
-/* Is it all that its project has to do, so that somebody waits for just this one? */
+/* Has its project nothing else that was claimed and waits to be started?  Then this is not one of many. */
 static bool
 is_light(Job *job)
 {
@@ -400,9 +400,8 @@ is_light(Job *job)
 
 /* Take up to BATCH jobs whose time has come off the list, light ones or the others. */
 static int
-take_batch(Job **jobs, bool light)
+take_batch(Job **jobs, bool light, TimestampTz now)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	dlist_mutable_iter iter;
 	int			n = 0;
 
@@ -455,8 +454,9 @@ write_settled(void)
 static bool
 gathering(TimestampTz now)
 {
-	return worker.n_ready > worker.n_finished && worker.n_finished < BATCH && now < worker.write_by &&
-		!worker.leaving;
+	/* without fresh ones there is nothing to gather, and no end to it */
+	return worker.write_by != INQUD_FAR && now < worker.write_by &&
+		worker.n_ready > worker.n_finished && worker.n_finished < BATCH && !worker.leaving;
 }
 
 /* When outcomes are to be written next; INQUD_FAR = there are none. */
@@ -484,10 +484,12 @@ write_out(bool light)
 {
 	Job		   *jobs[BATCH];
 	Answer		answers[BATCH];
+	/* what is kept meanwhile waits for the next time */
+	TimestampTz now = GetCurrentTimestamp();
 	int			n;
 	int			i;
 
-	while ((n = take_batch(jobs, light)) > 0)
+	while ((n = take_batch(jobs, light, now)) > 0)
 	{
 		if (write_together(jobs, n, answers))
 		{

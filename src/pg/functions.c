@@ -393,7 +393,7 @@ apply_read(const InqudTask *task, const InqudResult *result)
 	return applied;
 }
 
-/* The news could not be written here: the worker reads it once more. */
+/* The news could not be written here: the worker, if there is one, reads it once more. */
 static void
 leave_to_worker(int64 id)
 {
@@ -404,6 +404,8 @@ leave_to_worker(int64 id)
 	Datum		value = Int64GetDatum(id);
 	InqudRole	role;
 
+	if (!inqud_shared_ready())
+		return;
 	inqud_enter(&role);
 	inqud_execute(&statement, &value, NULL);
 	inqud_leave(&role);

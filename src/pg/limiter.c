@@ -69,8 +69,9 @@ unlock_limiter(void)
 static int64
 ask(uint64 key, double rate, bool take)
 {
-	int64		now = GetCurrentTimestamp();
 	InqudLimiter *limiter = lock_limiter(key);
+	/* not before the lock: whoever had it may have taken a later moment */
+	int64		now = GetCurrentTimestamp();
 	int64		wait;
 	int64		tat = limiter->tat;
 

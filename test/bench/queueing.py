@@ -46,8 +46,8 @@ def p4(stage, table, size):
         table.ratio(f"{name} / PL/pgSQL, CPU of the whole insert", cpu, name, plain)
         table.goal(f"{name} / PL/pgSQL, CPU of the trigger alone",
                    [(a - b) / (c - b) for a, b, c in zip(cpu[name], cpu[base], cpu[plain])], at_most=at_most)
-    db.sql("DROP TRIGGER IF EXISTS pay ON bench.orders")
     singles(db, table, size)
+    db.sql("DROP TRIGGER pay ON bench.orders")
     db.clear()
 
 
@@ -89,7 +89,7 @@ def find(db, rounds):
     """Microseconds for a look and a claim of 50, the median of many. What was claimed is out of the way before the next
     claim, as after an answer, so that none has to pass over it; the entries that it leaves in the index stay."""
     return float(db.sql(
-        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
+        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off; "  # as the worker does
         "CREATE TEMP TABLE took (us float); "
         "CREATE PROCEDURE pg_temp.many(n int) LANGUAGE plpgsql AS $$DECLARE began timestamptz; us float; ids bigint[]; BEGIN "
         "FOR i IN 1..n LOOP began := clock_timestamp(); PERFORM inqud._look(inqud._home()); "

@@ -46,8 +46,8 @@ counts_add()
 		ONE="$(counts_line 0 1 0) (it ended without a closing line)"
 	fi
 	while read -r line; do
-		FAILURES+=("FAILED $what, ${line#FAILED }")
-	done < <(tail -n 100 "$log" | grep '^FAILED ')
+		FAILURES+=("FAILED in $what: ${line#FAILED }")
+	done < <(grep '^FAILED in ' "$log" || grep '^FAILED ' "$log")
 	SUM_PASSED=$((SUM_PASSED + passed))
 	SUM_FAILED=$((SUM_FAILED + failed))
 	SUM_SKIPPED=$((SUM_SKIPPED + skipped))

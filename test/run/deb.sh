@@ -58,7 +58,7 @@ check()
 		printf 'ok - %s\n' "$what"
 	else
 		FAILED=$((FAILED + 1))
-		printf 'not ok - %s\n' "$what"
+		printf 'not ok - %s\nFAILED %s\n' "$what" "$what"
 		tail -n 60 "$DEBIAN_FOLDER/said" | sed 's/^/# /'
 	fi
 }

@@ -77,7 +77,7 @@ tap_part()
 	local limit=$1
 	local counts=$STAGE/tmp/counts names=$STAGE/tmp/names
 	local passed=0 failed=0 skipped=0
-	local status=0
+	local status=0 why=
 
 	shift
 	rm -f "$counts" "$names"
@@ -89,8 +89,9 @@ tap_part()
 	read -r passed failed skipped <"$counts"
 	if [ "$status" != 0 ] && [ "$failed" = 0 ]; then
 		failed=1
+		why="ended badly"
 	fi
-	count "$passed" "$failed" "$skipped"
+	count "$passed" "$failed" "$skipped" "$why"
 	failed_tests <"$names"
 }
 
@@ -115,7 +116,7 @@ regress_part()
 {
 	local limit=$1 variable=$2 other=$3 names=$4 conf=$5
 	local expected passed failed
-	local status=0
+	local status=0 why=
 
 	expected=$(wc -w <<<"$names")
 	if [ "$expected" = 0 ]; then
@@ -128,11 +129,13 @@ regress_part()
 	failed=$(regress_lines failed "$STAGE/log/$PART")
 	if [ $((passed + failed)) -lt "$expected" ]; then
 		failed=$((expected - passed))
+		why="some tests did not run"
 	fi
 	if [ "$status" != 0 ] && [ "$failed" = 0 ]; then
 		failed=1
+		why="ended badly"
 	fi
-	count "$passed" "$failed" 0
+	count "$passed" "$failed" 0 "$why"
 	failed_tests < <(regress_failures "$STAGE/log/$PART")
 	show_differences "$STAGE_SRC/regression.diffs"
 }

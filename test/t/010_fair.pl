@@ -154,7 +154,7 @@ queue('busy', 'old', 200);
 $shop->wait_until(open_all('busy', 'old'));
 # 200 reads are due each second, and 20 calls are allowed.
 $shop->set_options('busy', rate_limit => 20, poll_new => '1s', poll_active => '1s');
-# the worker learns of it with the next call
+# the worker has learned of it when this is open
 queue('busy', 'notice', 1);
 $shop->wait_until(open_all('busy', 'notice'));
 $session->query_safe("SELECT count(inqud_refresh(id)) FROM inqud.checkout WHERE project = 'busy'");

@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 #
 # 022_on_status.pl - proves that no on_status function, whatever it does, loses
-# a status, stops the worker, or holds up other rows and new orders for longer
-# than its timeout: it is called again until it succeeds, and inqud.trouble
-# names it meanwhile.  It runs with the rights of its owner and cannot get
+# a status, stops the worker, or holds up other rows and new orders until it is
+# mended: it is called again until it succeeds, and inqud.trouble names it
+# meanwhile.  It runs with the rights of its owner and cannot get
 # beyond them, neither at once nor at the commit.
 
 use strict;
