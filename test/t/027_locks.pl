@@ -296,7 +296,8 @@ while_locked("SELECT 1 FROM inqud.checkout WHERE order_id = 'kept'", sub {
 	$shop->until("SELECT paused_until IS NOT NULL FROM inqud.stats WHERE project = 'paused'", 'a project pauses');
 	$shop->until("SELECT count(*) > 1 FROM inqud.queue WHERE project = 'paused' AND lease IS NOT NULL", 'more of it are claimed');
 	let_go('kept');
-	others_pass('an answer of a project that pauses, its row locked');
+	# nothing else may come in now: news of others would have the worker look at this one, too
+	$shop->until('SELECT in_flight = 0 FROM inqud.worker WHERE database = current_database()', 'the answer to one has come');
 });
 $shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'kept'", 'it is written when the lock is gone, long before the pause ends');
 $emu->clear_faults;
