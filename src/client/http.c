@@ -358,6 +358,7 @@ fill_response(InqudExchange *exchange, CURLcode code)
 {
 	InqudResponse *r = &exchange->response;
 	const InqudBuffer *body = &exchange->receiver.body;
+	int64_t		status = get_info(exchange->easy, CURLINFO_RESPONSE_CODE);
 	const char *type = NULL;
 
 	/* libcurl takes a head that breaks off for a whole reply */
@@ -368,9 +369,9 @@ fill_response(InqudExchange *exchange, CURLcode code)
 	r->name_failed = code == CURLE_COULDNT_RESOLVE_HOST ||
 		(r->timed_out && r->progress == INQUD_NOT_SENT &&
 		 get_info(exchange->easy, CURLINFO_NAMELOOKUP_TIME_T) == 0);
-	r->tls_failed = is_tls_error(code) ||
-		exchange->refused == inqud_unfit_ca_file;
-	r->http_status = (int) get_info(exchange->easy, CURLINFO_RESPONSE_CODE);
+	r->tls_failed = is_tls_error(code) || exchange->refused == inqud_unfit_ca_file;
+	/* libcurl takes "HTTP/28988" for HTTP/2 with a status, too */
+	r->http_status = status >= 0 && status <= 999 ? (int) status : 0;
 	r->retry_after_ms = exchange->receiver.retry_after_ms;
 	r->date = exchange->receiver.date;
 	if (curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK &&

@@ -261,7 +261,7 @@ typedef struct InqudResponse
 	bool		address_refused;	/* the name leads to an address that is not public */
 	bool		connected;		/* a connection was made for it, or a kept one used; TLS apart */
 	bool		tls_failed;		/* certificate or handshake */
-	int			http_status;	/* 0 when none came */
+	int			http_status;	/* 0 when none came, or none of three digits */
 	int64_t		retry_after_ms; /* -1 = header absent or not understood; clamped to 0 .. 1 day */
 	const char *error;			/* libcurl's words, "" if none; ASCII control stripped */
 	const char *content_type;	/* "" if none */
