@@ -137,7 +137,10 @@ explain_status(InqudReply *reply, int status)
 		more = " without a JSON reply: the path is probably wrong";
 	if (status == 404 && reply->json != NULL)
 		more = "";
-	snprintf(text, sizeof(text), "HTTP status %d%s", status, more);
+	if (status == 0)
+		snprintf(text, sizeof(text), "the reply has no usable HTTP status");
+	else
+		snprintf(text, sizeof(text), "HTTP status %d%s", status, more);
 	set_message(reply, text);
 }
 

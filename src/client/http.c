@@ -370,8 +370,8 @@ fill_response(InqudExchange *exchange, CURLcode code)
 		(r->timed_out && r->progress == INQUD_NOT_SENT &&
 		 get_info(exchange->easy, CURLINFO_NAMELOOKUP_TIME_T) == 0);
 	r->tls_failed = is_tls_error(code) || exchange->refused == inqud_unfit_ca_file;
-	/* libcurl takes "HTTP/28988" for HTTP/2 with a status, too */
-	r->http_status = status >= 0 && status <= 999 ? (int) status : 0;
+	/* libcurl takes "HTTP/28988" and "HTTP/2 9" for one, too */
+	r->http_status = status >= 100 && status <= 999 ? (int) status : 0;
 	r->retry_after_ms = exchange->receiver.retry_after_ms;
 	r->date = exchange->receiver.date;
 	if (curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK &&

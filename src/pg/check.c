@@ -5,12 +5,10 @@
  *		mend what does not.
  *
  * What is wrong becomes a row, not an error, and what was not tried for that
- * reason says so.  One read is made, on a new connection and under the rate
- * limit as any other: of the caller's newest checkout, or of an id that nobody
- * has.  Nothing is created and nothing is written.
+ * reason says so.  One read is made, on a new connection and under the rate limit:
+ * of the caller's newest checkout, or of an id that nobody has.  It writes nothing.
  *
- * Nothing of a mapping may get into a row, and of other roles' checkouts
- * nothing at all, not even a number.
+ * Nothing of a mapping may get into a row, nor of other roles' checkouts.
  *
  *-------------------------------------------------------------------------
  */
@@ -337,7 +335,10 @@ note_answer(Check *check, const InqudResult *result, const InqudResponse *respon
 	char	   *said = inqud_readable(result->message);
 	InqudOutcome outcome = inqud_reply_outcome(result->reply);
 
-	note(check, STEP_ANSWER, GOOD, "HTTP %d", response->http_status);
+	if (response->http_status != 0)
+		note(check, STEP_ANSWER, GOOD, "HTTP %d", response->http_status);
+	else
+		note(check, STEP_ANSWER, BAD, "something answered, but not with an HTTP status. Is base_url right?");
 	switch (outcome)
 	{
 		case INQUD_OK:

@@ -471,10 +471,8 @@ inqud_next_write(void)
 	{
 		Job		   *job = dlist_container(Job, node, iter.cur);
 
-		if (job->retry_at != 0)
-			next = Min(next, job->retry_at);
-		else
-			next = Min(next, is_light(job) ? 0 : fresh);
+		/* 0 = fresh */
+		next = Min(next, is_light(job) ? job->retry_at : Max(job->retry_at, fresh));
 	}
 	return next;
 }

@@ -123,8 +123,7 @@ check_response(const InqudResponse *r)
 
 	MUST(r->progress != INQUD_NOT_SENT);
 	MUST((r->error[0] == '\0') == (r->progress == INQUD_DONE));
-	/* libcurl takes "HTTP/2 9" for a status; judging must not mind */
-	MUST(r->http_status >= 0 && r->http_status <= 999);
+	MUST(r->http_status == 0 || (r->http_status >= 100 && r->http_status <= 999));
 	MUST(r->retry_after_ms >= -1 && r->retry_after_ms <= INT64_C(86400000));
 	MUST((int64_t) r->body_len <= account.max_reply_size);
 	MUST(strcmp(r->error, "out of memory") != 0);

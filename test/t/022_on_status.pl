@@ -210,10 +210,11 @@ $shop->sql('UPDATE mood SET bad = false;
 $shop->sql('UPDATE inqud.queue SET due_at = now() WHERE hook; SELECT inqud_worker_start()');
 foreach my $name ((map { $_->[0] } @cases), 'lacks')
 {
-	$shop->until("SELECT count(*) = 1 FROM told WHERE project = '$name' AND status = 'NEW'", "$name: mended, it is told");
+	# once more, if the update above had its row locked when the call was done
+	$shop->until("SELECT count(*) > 0 FROM told WHERE project = '$name' AND status = 'NEW'", "$name: mended, it is told");
 }
-is($shop->sql("SELECT count(*) FROM inqud.trouble"), '0', 'and nothing is left in inqud.trouble');
-is($shop->sql("SELECT count(*) FROM inqud.queue WHERE hook"), '0', 'nor in the queue');
+$shop->until("SELECT count(*) = 0 FROM inqud.queue WHERE hook", 'nothing is left in the queue');
+is($shop->sql("SELECT count(*) FROM inqud.trouble"), '0', 'nor in inqud.trouble');
 is($shop->sql("SELECT string_agg(DISTINCT role, ' ') FROM told WHERE project <> 'ends'"), 'clerk', 'each ran as its owner');
 
 # A change during a call is told as well.
@@ -246,7 +247,7 @@ ok(defined $took, 'many calls that time out do not add up for a new order of ano
 cmp_ok($shop->sql("SELECT count(*) FROM inqud.queue WHERE project = 'sleeps' AND hook AND attempts = 0"), '>', 0, 'nor does it wait for all of them');
 $shop->sql("UPDATE mood SET bad = false WHERE project = 'sleeps'");
 $shop->sql('UPDATE inqud.queue SET due_at = now() WHERE hook; SELECT inqud_worker_start()');
-$shop->until("SELECT count(*) = @{[MANY]} FROM told WHERE order_id LIKE 'many-%'", 'all of them are told in the end');
+$shop->until("SELECT count(DISTINCT order_id) = @{[MANY]} FROM told WHERE order_id LIKE 'many-%'", 'all of them are told in the end');
 
 # One that will not be stopped.
 bad_project('stubborn', 'LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;');
