@@ -6,7 +6,7 @@
  *
  * What is wrong becomes a row, not an error, and what was not tried for that
  * reason says so.  One read is made, on a new connection and under the rate limit:
- * of the caller's newest checkout, or of an id that nobody has.  It writes nothing.
+ * of the caller's newest checkout, or of an id that nobody has.  Nothing is written.
  *
  * Nothing of a mapping may get into a row, nor of other roles' checkouts.
  *
