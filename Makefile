@@ -8,9 +8,9 @@
 #
 # The version of the extension stands in inqud.control and nowhere else.
 
-# "make bench P2" measures one line; the lines are no goals by themselves.
-BENCH_LINES = P1 P2 P3 P4 P5 P6 P7 P8
-SCRIPT_GOALS = help demo test test-fresh test-versions deb dist bench $(BENCH_LINES)
+# "make bench W3" measures one line; the lines are no goals by themselves.
+BENCH_LINES = W1 W2 W3 W4 W5 P1 P3 P4 P5 P6 P7 P8
+SCRIPT_GOALS = help demo check test mutants test-fresh test-versions deb dist bench $(BENCH_LINES)
 
 .PHONY: $(SCRIPT_GOALS)
 .DEFAULT_GOAL := all
@@ -19,24 +19,40 @@ EXTENSION = inqud
 MODULE_big = inqud
 PGFILEDESC = "inqud - crypto payments for the orders in PostgreSQL"
 
-INQUD_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" inqud.control)
+# A VPATH build stands in another folder than the sources.
+SOURCES := $(or $(VPATH),.)
+sources = $(patsubst $(SOURCES)/%,%,$(sort $(wildcard $(addprefix $(SOURCES)/,$(1)))))
 
-DATA = $(sort $(wildcard sql/inqud--*.sql))
+INQUD_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(SOURCES)/inqud.control)
 
-# The versions that scripts lead to: the library serves each of them, so that
+# The install script is joined from these, in this order: what a part's objects
+# are made of comes before it.  They lie in sql/parts, since pg_regress would take
+# sql/NAME.sql for the test of that name.
+SQL_PARTS = head status tables types enqueue claim record webhook \
+	on_status operate adopt create widget reports monitor trouble report_page \
+	prune check_project rights
+
+# Absolute in a VPATH build, or make would take the one that an archive brings along
+# for this one, and the rules of PGXS then miss it.  Not elsewhere: make cuts a path
+# at a blank, and would write and delete at its first half.
+BESIDE := $(if $(VPATH),$(CURDIR)/)
+DATA_built = $(BESIDE)sql/inqud--$(INQUD_VERSION).sql
+DATA = $(call sources,sql/inqud--*--*.sql)
+
+# The library serves its own version and those that upgrades begin with, so that
 # it can be installed before a database is updated.
-SERVED = $(sort $(foreach script,$(DATA),$(lastword $(subst --, ,$(basename $(script))))))
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/client/*.c src/pg/*.c)))
+SERVED = $(sort $(INQUD_VERSION) $(subst --, ,$(patsubst sql/inqud--%.sql,%,$(DATA))))
+OBJS = $(patsubst %.c,%.o,$(call sources,src/*.c src/*/*.c))
 
-# The install scripts own sql/, so the regression tests live under test/;
+# The install script owns sql/, so the regression tests live under test/;
 # their expected output is found in the top-level expected/ by every release.
-REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test
-ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test --outputdir=.
+REGRESS = $(patsubst test/sql/%.sql,%,$(call sources,test/sql/*.sql))
+REGRESS_OPTS = --inputdir=$(SOURCES)/test
+ISOLATION = $(patsubst test/specs/%.spec,%,$(call sources,test/specs/*.spec))
+ISOLATION_OPTS = --inputdir=$(SOURCES)/test --outputdir=.
 
 EXTRA_CLEAN = results output_iso tmp_check tmp_check_iso log \
-	regression.diffs regression.out
+	regression.diffs regression.out build/check
 
 ifneq (,$(filter-out $(SCRIPT_GOALS),$(or $(MAKECMDGOALS),all)))
 
@@ -127,11 +143,24 @@ endif
 
 include $(PGXS)
 
-# The client's functions are nobody else's business in a process that loads
+# The client's functions are not to be visible to other libraries in a process that loads
 # many libraries.
 $(filter src/client/%,$(OBJS)): override CFLAGS += -fvisibility=hidden
 
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/client/*.h src/pg/*.h) inqud.control Makefile $(DATA)
+$(OBJS) $(OBJS:.o=.bc): $(call sources,src/*/*.h) inqud.control Makefile $(DATA)
+
+# A VPATH build begins without folders.
+FOLDERS := $(addprefix $(BESIDE),$(sort $(dir $(OBJS))))
+
+$(OBJS) $(OBJS:.o=.bc): | $(FOLDERS)
+
+$(FOLDERS):
+	@mkdir -p $@
+
+$(DATA_built): $(SQL_PARTS:%=sql/parts/%.sql) inqud.control Makefile
+	@mkdir -p $(@D)
+	cat $(filter %.sql,$^) >$@.part
+	mv $@.part $@
 
 endif
 
@@ -144,44 +173,57 @@ help:
 	@echo 'make installcheck   regression and isolation tests against a running server'
 	@echo 'make clean          remove what was built'
 	@echo 'make demo           a small shop on a throw-away server, from nothing'
+	@echo 'make check          what to run after changing a line: style, unit, regress, isolation and'
+	@echo '                    one TAP test, two at a time, in about a minute once things are built'
 	@echo 'make test           all tests, from nothing; closes with "N passed, N failed"'
 	@echo '                    PARTS="unit regress"  only these parts, of:'
-	@echo '                      style build lint unit fuzz emulator regress isolation tap browser receiver bench sanitize'
+	@echo '                      style build lint unit valgrind fuzz emulator regress isolation tap browser receiver bench sanitize'
 	@echo '                    PROVE_TESTS="test/t/x.pl"  only these TAP tests'
 	@echo '                    PG=15     PostgreSQL release to use'
 	@echo '                    JOBS=2    TAP tests at the same time'
 	@echo '                    KEEP=1    keep the temporary folder'
+	@echo 'make mutants        slips in the code, one at a time: which test notices; "N passed, N failed"'
+	@echo '                    MUTANTS="claim-order"  only these, of test/tools/mutants/*.txt'
 	@echo 'make test-fresh     make demo and make test on a fresh Debian in a folder (root)'
 	@echo '                    GOALS="test"  only these; SUITE=bookworm'
-	@echo 'make test-versions  make test without lint on PostgreSQL 17 and 18, each on a Debian in a folder (root)'
+	@echo 'make test-versions  make test without lint and fuzz on PostgreSQL 17 and 18, each on a Debian in a folder (root)'
 	@echo '                    VERSIONS="18"  only these; and what make test takes'
 	@echo 'make dist           inqud-VERSION.zip and .tar.gz of what is committed; OUT=build'
 	@echo 'make deb            Debian packages for PostgreSQL 15, 17 and 18, built and tried (root)'
 	@echo '                    VERSIONS="15"  only these; OUT=build'
-	@echo 'make bench          how quick it is, beside its contenders; a quarter of an hour'
-	@echo 'make bench P2       one line of it, of P1 to P8; see test/bench/README.md'
+	@echo 'make bench          how quick it is, beside its contenders; half an hour'
+	@echo 'make bench W3       one line of it, of W1 to W5 and P1 to P8; see test/bench/README.md'
 	@echo '                    QUICK=1   with a tenth of the rows'
 
 demo:
-	@test/run/demo.sh
+	@test/tools/run/demo.sh
+
+# PGXS has a target of this name, which says that it does nothing.
+ifneq (,$(filter check,$(MAKECMDGOALS)))
+check:
+	@test/tools/run/check.sh
+endif
 
 test:
-	@test/run/test.sh
+	@test/tools/run/test.sh
+
+mutants:
+	@test/tools/mutants/run.sh $(MUTANTS)
 
 test-fresh:
-	@test/run/fresh.sh
+	@test/tools/run/fresh.sh
 
 test-versions:
-	@test/run/versions.sh
+	@test/tools/run/versions.sh
 
 dist:
-	@OUT='$(OUT)' test/run/dist.sh
+	@OUT='$(OUT)' test/tools/run/dist.sh
 
 deb:
-	@OUT='$(OUT)' test/run/deb.sh
+	@OUT='$(OUT)' test/tools/run/deb.sh
 
 bench:
-	@test/run/bench.sh $(if $(QUICK),--quick) $(filter $(BENCH_LINES),$(MAKECMDGOALS))
+	@test/tools/run/bench.sh $(if $(QUICK),--quick) $(filter $(BENCH_LINES),$(MAKECMDGOALS))
 
 $(BENCH_LINES):
 	@$(if $(filter bench,$(MAKECMDGOALS)),:,echo 'Use: make bench $@' >&2; false)

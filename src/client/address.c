@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * address.c
- *		Which network addresses a transfer may connect to, which one it did, and
- *		whether the file of CA certificates may be read for it.
+ *		Which addresses a transfer may connect to, which one it is connected to, and
+ *		whether its file of CA certificates may be read.
  *
- * The former is asked with the address a name was resolved to, immediately before the
- * connection is made: a name that suddenly leads into the private network must
- * not get credentials, nor be a way to reach services there.
+ * The check gets the resolved address, immediately before the connection is made: a name
+ * that leads into the private network must neither be sent credentials nor be a way to
+ * reach services there.  Must not resolve names.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,11 +19,7 @@
 
 #include "client_internal.h"
 
-#ifdef POSTGRES_H
-#error "src/client must not include postgres.h"
-#endif
-
-/* The bundle of a system has a quarter of a megabyte. */
+/* 64 times the size of a system's bundle, which has a quarter of a megabyte. */
 #define MAX_CA_FILE (16 * 1024 * 1024)
 
 typedef struct Range
@@ -32,7 +28,7 @@ typedef struct Range
 	int			bits;
 } Range;
 
-/* Everything that is not somebody's public address. */
+/* IPv4 addresses that are not public. */
 static const Range special_ranges[] =
 {
 	{0x00000000, 8},			/* 0.0.0.0/8 this network */
@@ -74,9 +70,9 @@ four_bytes(const uint8_t *b)
 }
 
 /*
- * Public addresses lie in 2000::/3, a few ranges of it apart; all else is
- * unspecified, loopback, unique local, link or site local, multicast, or not
- * in use.  An IPv4 address in disguise counts as that one.
+ * Public addresses lie in 2000::/3, except for a few ranges of it; all others are
+ * unspecified, loopback, unique local, link or site local, multicast, or not in
+ * use.  An address that stands for an IPv4 address is judged as that one.
  */
 static bool
 is_public6(const uint8_t *b)
@@ -101,16 +97,9 @@ is_public6(const uint8_t *b)
 	}
 }
 
+/* May a transfer whose host is of this kind connect to this address? */
 static bool
-is_loopback6(const uint8_t *b)
-{
-	static const uint8_t start[15];
-
-	return memcmp(b, start, 15) == 0 && b[15] == 1;
-}
-
-bool
-inqud_address_allowed(const struct sockaddr *address, InqudHostKind host)
+is_allowed(const struct sockaddr *address, InqudHostKind host)
 {
 	if (address->sa_family == AF_INET)
 	{
@@ -129,9 +118,8 @@ inqud_address_allowed(const struct sockaddr *address, InqudHostKind host)
 
 		memcpy(&in6, address, sizeof(in6));
 		if (host == INQUD_HOST_LOCAL)
-			return is_loopback6(in6.sin6_addr.s6_addr);
-		return host == INQUD_HOST_ADDRESS ||
-			is_public6(in6.sin6_addr.s6_addr);
+			return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
+		return host == INQUD_HOST_ADDRESS || is_public6(in6.sin6_addr.s6_addr);
 	}
 	return false;
 }
@@ -139,8 +127,8 @@ inqud_address_allowed(const struct sockaddr *address, InqudHostKind host)
 const char	inqud_unfit_ca_file[] = "ca_file is not a regular file of at most 16 MB";
 
 /*
- * libcurl would wait for a pipe's other end, and go on reading for as long as
- * something comes.  A file that is not there it reports itself.
+ * libcurl would block on a pipe, and read a file of any size.  A missing file is
+ * left to libcurl, which reports it.
  */
 static bool
 is_fit_ca_file(const char *path)
@@ -155,7 +143,7 @@ const char *
 inqud_connect_refusal(const struct sockaddr *address, InqudHostKind host,
 					  const char *ca_file)
 {
-	if (!inqud_address_allowed(address, host))
+	if (!is_allowed(address, host))
 		return "the host's name leads to an address that is not public";
 	return is_fit_ca_file(ca_file) ? NULL : inqud_unfit_ca_file;
 }
@@ -165,16 +153,12 @@ inqud_address_of_peer(int fd, char *out, size_t size)
 {
 	struct sockaddr_storage peer = {0};
 	socklen_t	len = sizeof(peer);
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
 
 	*out = '\0';
 	if (getpeername(fd, (struct sockaddr *) &peer, &len) != 0)
 		return;
-	memcpy(&in, &peer, sizeof(in));
-	memcpy(&in6, &peer, sizeof(in6));
 	if (peer.ss_family == AF_INET)
-		inet_ntop(AF_INET, &in.sin_addr, out, (socklen_t) size);
+		inet_ntop(AF_INET, &((struct sockaddr_in *) &peer)->sin_addr, out, (socklen_t) size);
 	else if (peer.ss_family == AF_INET6)
-		inet_ntop(AF_INET6, &in6.sin6_addr, out, (socklen_t) size);
+		inet_ntop(AF_INET6, &((struct sockaddr_in6 *) &peer)->sin6_addr, out, (socklen_t) size);
 }

@@ -1,21 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * auth.c
- *		Who we are: the headers of a request, its signature, and the digest of
- *		a webhook (C sections 3 and 11).
+ *		The headers of a request, its signature, and the digest of a webhook
+ *		(C sections 3 and 11).
  *
- * Secrets end up in the request's header text and nowhere else; that buffer is
- * wiped with the request.  Nothing here may put a secret into a message.
+ * Secrets are written to the request's header text and nowhere else; it is wiped with
+ * the request.  No message may contain a secret.
  *
  *-------------------------------------------------------------------------
  */
 #include <string.h>
 
 #include "client_internal.h"
-
-#ifdef POSTGRES_H
-#error "src/client must not include postgres.h"
-#endif
 
 #define SALT_BYTES 32
 #define SHA256_BYTES 32
@@ -37,10 +33,7 @@ to_hex(const uint8_t *bytes, size_t n, char *out)
 	out[n * 2] = '\0';
 }
 
-/*
- * Append "Name: value" and its NUL.  A line break in a value would become
- * another header.
- */
+/* Append "Name: value" and its NUL.  A line break in a value would become another header. */
 static bool
 add_header(InqudRequest *request, const char *name, const char *value)
 {
@@ -48,29 +41,14 @@ add_header(InqudRequest *request, const char *name, const char *value)
 
 	if (request->nheaders == INQUD_MAX_HEADERS)
 		return false;
-	request->nheaders++;
+	request->headers[request->nheaders++] = text->data + text->len;
 	return inqud_buffer_add_text(text, name) &&
 		inqud_buffer_add_text(text, ": ") &&
 		inqud_buffer_add(text, value, strlen(value) + 1);
 }
 
-/* Point at the headers, once the buffer does not move any more. */
-static void
-link_headers(InqudRequest *request)
-{
-	const char *p = request->header_text.data;
-	int			i;
-
-	for (i = 0; i < request->nheaders; i++)
-	{
-		request->headers[i] = p;
-		p += strlen(p) + 1;
-	}
-	request->headers[i] = NULL;
-}
-
-/* Salt and signature: HMAC of the body's exact bytes followed by the salt. */
-static const char *
+/* Add salt and signature, the HMAC of the body's exact bytes followed by the salt. */
+static InqudWhy
 add_signature(InqudRequest *request, const InqudAccount *account,
 			  const InqudCrypto *crypto)
 {
@@ -78,22 +56,22 @@ add_signature(InqudRequest *request, const InqudAccount *account,
 	uint8_t		digest[SHA256_BYTES];
 	char		salt[SALT_BYTES * 2 + 1];
 	char		signature[SHA256_BYTES * 2 + 1];
-	bool		ok;
 
 	if (!crypto->random(random, sizeof(random)))
-		return "could not get random bytes";
+		return INQUD_WHY_RANDOM;
 	to_hex(random, sizeof(random), salt);
 	if (!crypto->hmac_sha256(account->token_secret,
 							 strlen(account->token_secret),
 							 request->body.data != NULL ? request->body.data : "",
 							 request->body.len, salt, strlen(salt), digest))
-		return "could not calculate the signature";
+		return INQUD_WHY_SIGNATURE;
 	to_hex(digest, sizeof(digest), signature);
-	ok = add_header(request, "X-Salt", salt) &&
-		add_header(request, SIGNATURE_HEADER, signature);
+	if (add_header(request, "X-Salt", salt) &&
+		add_header(request, SIGNATURE_HEADER, signature))
+		request->signature = request->headers[request->nheaders - 1] + strlen(SIGNATURE_HEADER ": ");
 	inqud_wipe(digest, sizeof(digest));
 	inqud_wipe(signature, sizeof(signature));
-	return ok ? NULL : "out of memory";
+	return request->signature != NULL ? INQUD_WHY_NONE : INQUD_WHY_NO_MEMORY;
 }
 
 static bool
@@ -104,7 +82,7 @@ add_token(InqudRequest *request, const InqudAccount *account)
 		 add_header(request, "X-Token-API-Secret", account->token_secret));
 }
 
-/* May this stand in a header?  Not empty, no control character. */
+/* Is it fit as a header's value: not empty, no control character? */
 static bool
 is_header_value(const char *value)
 {
@@ -120,40 +98,29 @@ is_header_value(const char *value)
 	return true;
 }
 
-const char *
+InqudWhy
 inqud_auth_headers(InqudRequest *request, const InqudAccount *account,
 				   const InqudCrypto *crypto)
 {
-	const char *why = NULL;
-
 	if (!is_header_value(account->token_id))
-		return "token_id is empty or contains a control character";
+		return INQUD_WHY_TOKEN_ID;
 	if (!is_header_value(account->token_secret))
-		return "token_secret is empty or contains a control character";
+		return INQUD_WHY_TOKEN_SECRET;
+	/* all at once: the pointers to the headers lead into it */
+	if (!inqud_buffer_reserve(&request->header_text, request->header_text.max))
+		return INQUD_WHY_NO_MEMORY;
 	if (!add_header(request, "Accept", "application/json") ||
 		(request->post &&
 		 !add_header(request, "Content-Type", "application/json")) ||
 		!add_token(request, account))
-		return "token is too long or out of memory";
-	if (account->auth_signed)
-		why = add_signature(request, account, crypto);
-	if (why == NULL)
-		link_headers(request);
-	return why;
+		return INQUD_WHY_TOKEN_LENGTH;
+	return account->auth_signed ? add_signature(request, account, crypto) : INQUD_WHY_NONE;
 }
 
 const char *
 inqud_request_signature(const InqudRequest *request)
 {
-	const size_t len = strlen(SIGNATURE_HEADER ": ");
-	int			i;
-
-	for (i = 0; i < request->nheaders; i++)
-	{
-		if (strncmp(request->headers[i], SIGNATURE_HEADER ": ", len) == 0)
-			return request->headers[i] + len;
-	}
-	return NULL;
+	return request->signature;
 }
 
 bool
@@ -162,23 +129,22 @@ inqud_webhook_digest_ok(const InqudCrypto *crypto, const char *secret,
 						const char *digest, size_t digest_len)
 {
 	uint8_t		expected[SHA1_BYTES];
+	char		hex[SHA1_BYTES * 2 + 1];
 	unsigned int difference = 0;
 	size_t		i;
 
-	if (secret == NULL || *secret == '\0' || digest == NULL ||
-		digest_len != SHA1_BYTES * 2)
+	if (secret == NULL || *secret == '\0' || digest == NULL || digest_len != SHA1_BYTES * 2 ||
+		!crypto->hmac_sha1(secret, strlen(secret), body, body_len, expected))
 		return false;
-	if (!crypto->hmac_sha1(secret, strlen(secret), body, body_len, expected))
-		return false;
-	/* no early end: time must not tell how many bytes were right */
-	for (i = 0; i < SHA1_BYTES; i++)
+	to_hex(expected, SHA1_BYTES, hex);
+	/* no early end: the time taken must not tell how many digits were right */
+	for (i = 0; i < SHA1_BYTES * 2; i++)
 	{
-		int			high = inqud_hex_value(digest[i * 2]);
-		int			low = inqud_hex_value(digest[i * 2 + 1]);
+		char		c = digest[i];
 
-		difference |= (unsigned int) (high < 0) | (unsigned int) (low < 0);
-		difference |= (((unsigned int) high << 4) | (unsigned int) low) ^ expected[i];
+		difference |= (unsigned char) hex[i] ^ (unsigned char) (c >= 'A' && c <= 'F' ? c + 'a' - 'A' : c);
 	}
 	inqud_wipe(expected, sizeof(expected));
+	inqud_wipe(hex, sizeof(hex));
 	return difference == 0;
 }

@@ -1,23 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * buffer.c
- *		A growing buffer that cannot grow beyond its ceiling, and wiping.
+ *		Buffers with a ceiling, and wiping: of buffers, and of what libcurl frees.
  *
- * Every byte that comes from the network or goes to it passes through such a
- * buffer, so none can take more memory than was agreed and none is given back
- * to malloc with a secret in it.  Must not call anything but malloc and free:
- * libcurl's callbacks use it.
+ * All bytes from and to the network go through such a buffer.  Must not call anything
+ * but malloc and free, since libcurl's callbacks use it.
  *
  *-------------------------------------------------------------------------
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "client_internal.h"
-
-#ifdef POSTGRES_H
-#error "src/client must not include postgres.h"
+#if defined(__linux__)
+#include <malloc.h>
+#elif defined(__FreeBSD__)
+#include <malloc_np.h>
+#elif defined(__APPLE__)
+#include <malloc/malloc.h>
 #endif
+
+#include "client_internal.h"
 
 #define FIRST_SIZE 256
 
@@ -47,7 +49,7 @@ inqud_buffer_init(InqudBuffer *buffer, size_t max)
  * a copy of the old bytes behind.
  */
 static bool
-grow(InqudBuffer *buffer, size_t needed)
+grow_buffer(InqudBuffer *buffer, size_t needed)
 {
 	size_t		size = buffer->size > 0 ? buffer->size : FIRST_SIZE;
 	char	   *data;
@@ -60,11 +62,9 @@ grow(InqudBuffer *buffer, size_t needed)
 	if (data == NULL)
 		return false;
 	if (buffer->data != NULL)
-	{
 		memcpy(data, buffer->data, buffer->len);
-		inqud_wipe(buffer->data, buffer->size);
-		free(buffer->data);
-	}
+	inqud_wipe(buffer->data, buffer->size);
+	free(buffer->data);
 	buffer->data = data;
 	buffer->size = size;
 	return true;
@@ -73,7 +73,7 @@ grow(InqudBuffer *buffer, size_t needed)
 bool
 inqud_buffer_reserve(InqudBuffer *buffer, size_t len)
 {
-	return len <= buffer->max && (len < buffer->size || grow(buffer, len));
+	return len <= buffer->max && (len < buffer->size || grow_buffer(buffer, len));
 }
 
 bool
@@ -83,7 +83,7 @@ inqud_buffer_add(InqudBuffer *buffer, const void *data, size_t len)
 		return false;
 	if (len > buffer->max - buffer->len ||
 		(buffer->len + len + 1 > buffer->size &&
-		 !grow(buffer, buffer->len + len)))
+		 !grow_buffer(buffer, buffer->len + len)))
 	{
 		buffer->failed = true;
 		return false;
@@ -126,4 +126,51 @@ inqud_buffer_free(InqudBuffer *buffer)
 	inqud_wipe(buffer->data, buffer->len);
 	free(buffer->data);
 	inqud_buffer_init(buffer, buffer->max);
+}
+
+/*
+ * The malloc family for libcurl, which copies what it sends and does not wipe it.
+ * Each block is one of malloc: others in this process may use libcurl too, and give
+ * back with free() what it has allocated.  No state is kept here, since libcurl's
+ * resolver calls these from a thread.
+ */
+
+/* How large a block is at least; 0 = unknown to the C library, and then nothing is wiped. */
+static size_t
+memory_size(void *memory)
+{
+#if defined(__linux__) || defined(__FreeBSD__)
+	return malloc_usable_size(memory);
+#elif defined(__APPLE__)
+	return malloc_size(memory);
+#else
+	(void) memory;
+	return 0;
+#endif
+}
+
+void
+inqud_memory_free(void *memory)
+{
+	if (memory != NULL)
+		inqud_wipe(memory, memory_size(memory));
+	free(memory);
+}
+
+void *
+inqud_memory_resize(void *memory, size_t size)
+{
+	size_t		old = memory != NULL ? memory_size(memory) : 0;
+	void	   *moved;
+
+	if (memory != NULL && old == 0)
+		return realloc(memory, size);
+	if (memory != NULL && size <= old && size >= old / 2)
+		return memory;
+	moved = malloc(size);
+	if (moved == NULL || memory == NULL)
+		return moved;
+	memcpy(moved, memory, old < size ? old : size);
+	inqud_memory_free(memory);
+	return moved;
 }

@@ -3,9 +3,8 @@
  * client_internal.h
  *		What the files of src/client share among themselves.
  *
- * Nothing outside src/client and its tests includes this.  It must not name a
- * type of libcurl (http.c alone knows it), of json-c (json.c alone knows it)
- * or of PostgreSQL (none knows it).
+ * Nothing outside src/client and its tests includes this.  It must not name a type of
+ * libcurl (transfer.h has them), of json-c (json.c alone knows it) or of PostgreSQL.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,20 +13,20 @@
 
 #include "inqud_client.h"
 
+#ifdef POSTGRES_H
+#error "src/client must not include postgres.h"
+#endif
+
 struct sockaddr;
 
-/* ---------------------------------------------------------------------
- * buffer.c: bytes with a mandatory ceiling, wiped before they are freed
- * ---------------------------------------------------------------------
- */
+/* ---- buffer.c: bytes with a mandatory ceiling, wiped before they are freed ---- */
 typedef struct InqudBuffer
 {
 	char	   *data;			/* NUL-terminated; NULL while nothing was added */
 	size_t		len;			/* without the NUL */
 	size_t		size;			/* allocated */
 	size_t		max;			/* "len" never exceeds it */
-	bool		failed;			/* something did not fit or memory ran out;
-								 * stays set until cleared */
+	bool		failed;			/* something did not fit or memory ran out; until cleared */
 } InqudBuffer;
 
 extern void inqud_buffer_init(InqudBuffer *buffer, size_t max);
@@ -42,29 +41,21 @@ extern bool inqud_buffer_add_char(InqudBuffer *buffer, char c);
 extern void inqud_buffer_clear(InqudBuffer *buffer, size_t keep);
 extern void inqud_buffer_free(InqudBuffer *buffer);
 
-/* ---------------------------------------------------------------------
- * memory.c: freeing what others have filled, for libcurl
- * ---------------------------------------------------------------------
- */
+/* free() that wipes, and realloc() that leaves no copy behind, for libcurl. */
 extern void inqud_memory_free(void *memory);
 extern void *inqud_memory_resize(void *memory, size_t size);
 
-/* ---------------------------------------------------------------------
- * text.c: UTF-8 and characters, independent of the locale
- * ---------------------------------------------------------------------
- */
+/* ---- text.c: UTF-8 and characters, independent of the locale ---- */
 
 /* Length of the character at "text", 0 if the bytes are not valid UTF-8. */
 extern int	inqud_utf8_next(const char *text, size_t len, uint32_t *codepoint);
 extern bool inqud_utf8_valid(const char *text, size_t len);
 
 /*
- * Copy for people: control and direction characters go (line breaks become
- * spaces), invalid bytes become '?', cut on a character's border.  Returns the
- * length written.
+ * Copy for people: control and direction characters go (line breaks become spaces),
+ * invalid bytes become '?', cut on a character's border.  Returns the length written.
  */
-extern size_t inqud_text_clean(char *out, size_t size,
-							   const char *text, size_t len);
+extern size_t inqud_text_clean(char *out, size_t size, const char *text, size_t len);
 
 /* Non-empty, at most "max" bytes, printable ASCII without spaces. */
 extern bool inqud_text_is_token(const char *text, size_t max);
@@ -86,39 +77,43 @@ inqud_hex_value(char c)
 	return -1;
 }
 
-/* ---------------------------------------------------------------------
- * hide.c: asterisks in place of a secret, which must not be empty
- * ---------------------------------------------------------------------
+/*
+ * ---- hide.c: asterisks in place of whole secrets, before anything is cut ----
+ *
+ * A secret is found as it is and escaped: as in JSON, in a URL ("%41"), or both.
+ * "go_on" may be NULL, and so may "hider".
  */
-extern void inqud_hide_text(char *text, const char *secret);
+typedef enum InqudHidden
+{
+	INQUD_HIDDEN_NOTHING,		/* there was no secret */
+	INQUD_HIDDEN_ALL,
+	INQUD_HIDDEN_NOT,			/* of JSON: one stands where asterisks would break it */
+	INQUD_HIDDEN_STOPPED		/* the host said so; the text must not be used */
+} InqudHidden;
 
-/* The text was cut: hide what may be the secret's beginning at its end. */
-extern void inqud_hide_cut(char *text, const char *secret);
+extern InqudHidden inqud_hide_text(InqudHider *hider, char *text, size_t len, InqudGoOn go_on);
+
+/* In the strings of a JSON text; secrets below INQUD_SECRET_MIN bytes are left. */
+extern InqudHidden inqud_hide_json(InqudHider *hider, char *text, size_t len, InqudGoOn go_on);
 
 /*
- * Hide it in the strings of a JSON text, escaped or not.  False when it stands
- * elsewhere in the text, where asterisks would break the JSON.
+ * A quick look: false if there may be a secret of at least INQUD_SECRET_MIN bytes in
+ * the JSON text or in any string of it.
  */
-extern bool inqud_hide_json(char *text, size_t len, const char *secret);
+extern bool inqud_hider_passes(const InqudHider *hider, const char *json, size_t len);
 
-/* ---------------------------------------------------------------------
- * time.c, retry.c: beyond the public ones
- * ---------------------------------------------------------------------
+/* Is there a secret of at least INQUD_SECRET_MIN bytes in the text? */
+extern bool inqud_hider_finds(InqudHider *hider, const char *text);
+
+/*
+ * Copy for people, see inqud_text_clean: hidden as a whole, and only then cut.
+ * False when out of memory.
  */
+extern bool inqud_hide_words(InqudHider *hider, const char *text, char *out, size_t size);
 
-/* An HTTP date in any of its three forms, as seconds since 1970. */
-extern bool inqud_http_date_read(const char *text, size_t len, int64_t *seconds);
+/* ---- url.c, address.c ---- */
 
-/* Value of a Retry-After header in ms, 0 to one day; -1 if not understood. */
-extern int64_t inqud_retry_after_read(const char *text, size_t len,
-									  int64_t now_seconds);
-
-/* ---------------------------------------------------------------------
- * url.c, address.c
- * ---------------------------------------------------------------------
- */
-
-/* What the host of a base URL is; decides which addresses it may lead to. */
+/* What kind of host a base URL has, which decides where it may lead to. */
 typedef enum InqudHostKind
 {
 	INQUD_HOST_NAME,			/* a name: public addresses only */
@@ -130,65 +125,55 @@ typedef enum InqudHostKind
 extern InqudHostKind inqud_url_host_kind(const char *base_url);
 
 /* Append base URL (without slashes at its end) and filled-in path template. */
-extern bool inqud_url_build(InqudBuffer *url, const char *base_url,
-							const char *path_template,
+extern bool inqud_url_build(InqudBuffer *url, const char *base_url, const char *path_template,
 							const char *project_id, const char *checkout_id);
-
-/* May a transfer whose host is of this kind talk to this address? */
-extern bool inqud_address_allowed(const struct sockaddr *address,
-								  InqudHostKind host);
 
 /* What inqud_connect_refusal says of a CA file. */
 extern const char inqud_unfit_ca_file[];
 
-/*
- * May a connection to this address be opened, and this file ("" = none) be read
- * for its certificate?  NULL, or why not.
- */
-extern const char *inqud_connect_refusal(const struct sockaddr *address,
-										 InqudHostKind host,
+/* Why no connection to this address may be opened with this CA file ("" = none); or NULL. */
+extern const char *inqud_connect_refusal(const struct sockaddr *address, InqudHostKind host,
 										 const char *ca_file);
 
-/* Who a socket is connected to, numeric; "" if it is not. */
+/* The numeric address that a socket is connected to; "" if it is not. */
 extern void inqud_address_of_peer(int fd, char *out, size_t size);
 
-/* ---------------------------------------------------------------------
- * json_scan.c: the grammar of JSON over raw text; allocates nothing
- * ---------------------------------------------------------------------
- */
+/* ---- json_scan.c: the grammar of JSON over raw text; allocates nothing ---- */
 #define INQUD_JSON_MAX_DEPTH 32
 #define INQUD_JSON_MAX_SIZE ((size_t) 64 * 1024 * 1024)
 
-/* One place of the text that has to be mended before json-c may see it. */
-typedef enum InqudJsonFlaw
+/* A member of an object. */
+typedef struct InqudJsonMember
 {
-	INQUD_JSON_LONG_INTEGER,	/* ends at "offset": json-c would saturate it */
-	INQUD_JSON_NUL_IN_NAME		/* \u0000 at "offset" would cut a member's name */
-} InqudJsonFlaw;
+	const char *name;			/* without its quotes, escapes as they are */
+	size_t		name_len;
+	const char *value;			/* its text */
+	size_t		len;
+} InqudJsonMember;
 
 typedef struct InqudJsonScan
 {
 	bool		storable;		/* any PostgreSQL can take it as jsonb */
-	size_t		flaws;			/* how many there are */
-	/* called for every flaw, in order of offset; may be NULL */
-	void		(*on_flaw) (void *arg, InqudJsonFlaw flaw, size_t offset);
+	size_t		values;			/* how many there are, objects and arrays included */
+	bool		object;			/* it is an object */
+	bool		stopped;		/* the host said so */
+	InqudGoOn	go_on;			/* may be NULL */
 
 	/*
-	 * Called for every member of the top object, with its text, of which the
-	 * first name_len bytes are the name in its quotes; may be NULL.
+	 * Called for every member of the top object (level 1), and before that for
+	 * every member of it if it is an object (level 2); may be NULL.
 	 */
-	void		(*on_member) (void *arg, const char *member, size_t name_len,
-							  size_t len);
+	void		(*on_member) (void *arg, int level, const InqudJsonMember *member);
 	void	   *arg;
 } InqudJsonScan;
 
 /* Is it one JSON value in valid UTF-8, nested at most INQUD_JSON_MAX_DEPTH? */
 extern bool inqud_json_scan(const char *text, size_t len, InqudJsonScan *scan);
 
-/* ---------------------------------------------------------------------
- * json.c: reading through tables, writing
- * ---------------------------------------------------------------------
- */
+/* Resolve the escape at "p" into n bytes.  Returns its length; 0 if there is none. */
+extern size_t inqud_json_unescape(const char *p, const char *end, char out[4], int *n);
+
+/* ---- json.c: reading through tables, writing ---- */
 typedef struct InqudJson InqudJson;
 
 typedef enum InqudFieldType
@@ -196,10 +181,20 @@ typedef enum InqudFieldType
 	INQUD_FIELD_TEXT,			/* const char *: text without NUL */
 	INQUD_FIELD_TOKEN,			/* const char *: printable ASCII, not empty */
 	INQUD_FIELD_URL,			/* const char *: http(s) URL */
+	/* from here on no text of the server's */
 	INQUD_FIELD_AMOUNT,			/* const char *: plain decimal, not negative */
 	INQUD_FIELD_TIME,			/* int64_t: microseconds since 1970 */
 	INQUD_FIELD_FLAG			/* int: 0, 1 */
 } InqudFieldType;
+
+/* What becomes of a member that record and reply both have (merge.c). */
+typedef enum InqudKeep
+{
+	INQUD_KEEP_APART,			/* by another rule, or not recorded */
+	INQUD_KEEP_FIRST,			/* what is recorded stays */
+	INQUD_KEEP_LAST,			/* the reply's is taken */
+	INQUD_KEEP_DETAIL			/* the same, and its change alone is an event */
+} InqudKeep;
 
 typedef struct InqudField
 {
@@ -209,6 +204,7 @@ typedef struct InqudField
 	bool		required;		/* must be there, usable and not empty */
 	size_t		limit;			/* longest text in bytes */
 	size_t		offset;			/* of the target in the caller's struct */
+	InqudKeep	keep;
 } InqudField;
 
 /* Names of members that were there and could not be used. */
@@ -221,33 +217,51 @@ typedef struct InqudLost
 /* Add "object.name", or "name"; one that does not fit is left out. */
 extern void inqud_lost_add(InqudLost *lost, const char *object, const char *name);
 
+/* What is wanted of a JSON object: fields, and further members of its top level. */
+typedef struct InqudJsonWish
+{
+	const InqudField *fields;
+	int			nfields;
+	const char *const *names;	/* NULL-terminated, or NULL */
+} InqudJsonWish;
+
+typedef enum InqudJsonEnd
+{
+	INQUD_JSON_READ,
+	INQUD_JSON_NONE,			/* it is no JSON */
+	INQUD_JSON_NO_MEMORY,
+	INQUD_JSON_STOPPED			/* the host said so */
+} InqudJsonEnd;
+
 /*
- * Parse.  NULL if it is no JSON or memory ran out, which "no_memory" tells
- * apart.  Of an object only the members with the wanted names are kept
- * (NULL-terminated; NULL = all), which makes reading much cheaper.
+ * Parse; NULL unless *end says INQUD_JSON_READ.  Of an object only what is wanted is
+ * kept, of that no value longer than INQUD_JSON_LONGEST bytes, and what stands in
+ * an object that is no field's is empty.  So memory is bounded whatever the text is.
  */
-extern InqudJson *inqud_json_read(const char *text, size_t len,
-								  const char *const *wanted, bool *no_memory);
+#define INQUD_JSON_LONGEST (16 * 1024)
+extern InqudJson *inqud_json_read(const char *text, size_t len, const InqudJsonWish *wish,
+								  InqudGoOn go_on, InqudJsonEnd *end);
 extern void inqud_json_free(InqudJson *json);
 extern bool inqud_json_is_object(const InqudJson *json);
 extern bool inqud_json_storable(const InqudJson *json);
+
+/* How many values its text has. */
+extern size_t inqud_json_values(const InqudJson *json);
 
 /* Does the object have a member of that name (object = false), that is an object? */
 extern bool inqud_json_has(const InqudJson *json, const char *name, bool object);
 
 /* A text member of the top object without NUL; or a number's text too. */
-extern const char *inqud_json_text(InqudJson *json, const char *name,
-								   bool or_number);
+extern const char *inqud_json_text(InqudJson *json, const char *name, bool or_number);
 
 /*
- * Fill the struct at "target", whose members must have been set to their
- * "absent" values, by the table.  Fields of one object stand together.  Returns
- * the name of the first required field that is missing or unusable, NULL when
- * all are there.  What is filled in lives as long as "json".
+ * Fill the struct at "target", whose members must have been set to their "absent" values,
+ * by the table.  Fields of one object stand together.  Returns the name of the first
+ * required field that is missing or unusable, NULL when all are there.  What is filled in
+ * lives as long as "json".
  */
 extern const char *inqud_json_fields(InqudJson *json, const InqudField *fields,
-									 int nfields, void *target,
-									 InqudLost *lost);
+									 int nfields, void *target, InqudLost *lost);
 
 /* Append a JSON string; false if the text is not valid UTF-8. */
 extern bool inqud_json_add_string(InqudBuffer *out, const char *text);
@@ -256,13 +270,9 @@ extern bool inqud_json_add_string(InqudBuffer *out, const char *text);
 extern bool inqud_json_add_name(InqudBuffer *out, const char *name);
 
 /* Append the members of a checked object, without its braces and white space. */
-extern bool inqud_json_add_members(InqudBuffer *out, const char *object,
-								   size_t len);
+extern bool inqud_json_add_members(InqudBuffer *out, const char *object, size_t len);
 
-/* ---------------------------------------------------------------------
- * checkout.c, auth.c
- * ---------------------------------------------------------------------
- */
+/* ---- checkout.c, auth.c ---- */
 #define INQUD_MAX_HEADERS 6
 
 struct InqudRequest
@@ -274,12 +284,16 @@ struct InqudRequest
 	InqudBuffer header_text;	/* all headers, each NUL-terminated */
 	int			nheaders;
 	const char *headers[INQUD_MAX_HEADERS + 1];
+	const char *signature;		/* the value of one of them, or NULL */
 };
 
-/* Write all headers of the request; its body must be complete.  NULL or why not. */
-extern const char *inqud_auth_headers(InqudRequest *request,
-									  const InqudAccount *account,
-									  const InqudCrypto *crypto);
+/* Write all headers of the request; its body must be complete. */
+extern InqudWhy inqud_auth_headers(InqudRequest *request, const InqudAccount *account,
+								   const InqudCrypto *crypto);
+
+/* The members of a checkout object. */
+#define INQUD_N_FIELDS 24
+extern const InqudField inqud_checkout_fields[INQUD_N_FIELDS];
 
 /* Read a checkout object; NULL, or the name of the essential member that fails. */
 extern const char *inqud_checkout_read(InqudJson *json, InqudCheckout *checkout,
@@ -287,40 +301,24 @@ extern const char *inqud_checkout_read(InqudJson *json, InqudCheckout *checkout,
 extern uint64_t inqud_checkout_hash(const InqudCheckout *checkout);
 
 /*
- * Lose the texts that contain a secret.  Returns the name of the essential
- * member that does, which cannot be lost; else NULL.
+ * Lose the texts that contain a secret of INQUD_SECRET_MIN bytes or more.  Returns the
+ * name of the essential member that does, which cannot be lost; else NULL.
  */
 extern const char *inqud_checkout_hide(InqudCheckout *checkout, InqudLost *lost,
-									   const char *secret);
+									   InqudHider *hider);
 
-/* ---------------------------------------------------------------------
- * poller.c: readiness of many descriptors behind one
- * ---------------------------------------------------------------------
- */
-typedef struct InqudReady
-{
-	int			fd;
-	bool		in;
-	bool		out;
-	bool		error;
-} InqudReady;
-
+/* ---- poller.c: readiness of many descriptors behind one ---- */
 /* A descriptor, or -1. */
 extern int	inqud_poller_new(void);
 
 /* Watch for these directions from now on; none of them = forget it. */
 extern bool inqud_poller_set(int poller, int fd, bool in, bool out);
 
-/* Fill in what is ready, without waiting; the number, or -1. */
-extern int	inqud_poller_ready(int poller, InqudReady *ready, int max);
+/* Fill in the descriptors that are ready, without waiting; the number, or -1. */
+#define INQUD_READY_AT_ONCE 64
+extern int	inqud_poller_ready(int poller, int ready[INQUD_READY_AT_ONCE]);
 
-/* Microseconds of a clock that nobody sets. */
-extern int64_t inqud_clock_us(void);
-
-/* ---------------------------------------------------------------------
- * receiver.c: the bytes of one exchange
- * ---------------------------------------------------------------------
- */
+/* ---- receiver.c: the bytes of one transfer ---- */
 typedef struct InqudReceiver
 {
 	bool		send_once;		/* never repeat the request */
@@ -330,8 +328,6 @@ typedef struct InqudReceiver
 	InqudBuffer body;			/* of the reply */
 	bool		too_large;
 	bool		no_memory;
-	int64_t		retry_after_ms; /* -1 = none */
-	int64_t		date;			/* of the reply, seconds since 1970; 0 = none */
 } InqudReceiver;
 
 /* Begin anew, keeping the buffer's memory. */
@@ -344,56 +340,30 @@ extern int	inqud_on_request(void *arg, char *remote_ip, char *local_ip,
 extern size_t inqud_on_body(char *data, size_t size, size_t count, void *arg);
 extern size_t inqud_on_header(char *data, size_t size, size_t count, void *arg);
 
-/* ---------------------------------------------------------------------
- * http.c, for engine.c: exchanges on a multi handle
- *
- * Signals must be blocked around start, stop, lose, ready, tick, ended and
- * free.
- * ---------------------------------------------------------------------
+/* ---- retry.c, plan.c ---- */
+
+/*
+ * The first tick after "now" of a clock that ticks every "step" with a phase that depends
+ * on "id" alone, all in microseconds: so reads of many checkouts spread evenly and a
+ * restart goes on where it was.
  */
-typedef struct InqudHttp InqudHttp;
-typedef struct InqudExchange InqudExchange;
+extern int64_t inqud_next_tick(int64_t id, int64_t step, int64_t now);
 
-typedef enum InqudStart
-{
-	INQUD_STARTED,
-	INQUD_START_FAILED,			/* this one: out of memory */
-	INQUD_START_LOST			/* libcurl's state is lost */
-} InqudStart;
+/* The one read for corrections after the end of a checkout comes so much later (plan.c, lifecycle.c). */
+#define INQUD_CHECK_AFTER	(4 * INT64_C(3600000000))
 
-/* "user_agent" is kept, and so is the poller; both outlive the result. */
-extern InqudHttp *inqud_http_new(int poller, const char *user_agent,
-								 int connections);
-extern void inqud_http_set_connections(InqudHttp *http, int connections);
+/* ---- merge.c ---- */
 
-/* All exchanges must have been stopped or lost. */
-extern void inqud_http_free(InqudHttp *http);
+/* The sentence that says in what a reply differs from what was ordered; or INQUD_SAYS_NOTHING. */
+extern InqudSentence inqud_misfit(const InqudRecord *checkout, const InqudCheckout *reply);
 
-/* Microseconds until "tick" must be called; -1 = never. */
-extern int64_t inqud_http_wait_us(const InqudHttp *http);
+/* Are both the same text, or both NULL? */
+extern bool inqud_same_text(const char *a, const char *b);
 
-/* A socket is ready; false when libcurl's state is lost. */
-extern bool inqud_http_ready(InqudHttp *http, const InqudReady *ready);
+/* Do both have a text, and do these differ? */
+extern bool inqud_contradicts(const char *a, const char *b);
 
-/* Do what "wait_us" was waiting for, if the time has come; false as above. */
-extern bool inqud_http_tick(InqudHttp *http);
-
-/* The owner of an exchange that ended, or NULL. */
-extern void *inqud_http_ended(InqudHttp *http);
-
-extern InqudExchange *inqud_exchange_new(void *owner);
-extern InqudStart inqud_exchange_start(InqudHttp *http, InqudExchange *exchange,
-									   const InqudAccount *account,
-									   const InqudRequest *request);
-extern const InqudResponse *inqud_exchange_response(const InqudExchange *exchange);
-
-/* End it if it runs, at once, and wipe what it holds; it can start anew. */
-extern void inqud_exchange_stop(InqudHttp *http, InqudExchange *exchange);
-
-/* End a running one as "no answer", because libcurl's state is lost. */
-extern void inqud_exchange_lose(InqudHttp *http, InqudExchange *exchange);
-
-/* It must not run. */
-extern void inqud_exchange_free(InqudExchange *exchange);
+/* Has anything changed that the payer has done or must do? */
+extern bool inqud_details_differ(const InqudCheckout *a, const InqudCheckout *b);
 
 #endif							/* INQUD_CLIENT_INTERNAL_H */

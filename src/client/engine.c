@@ -4,13 +4,13 @@
  *		The engine the host sees: transfers under way, ended, handed out, and
  *		at rest, behind one descriptor and one deadline.
  *
- * Keeps the books and guards the process; what travels is http.c's matter.
- * Must know no type of libcurl, and must never wait.
+ * Keeps the lists of transfers, libcurl's multi handle and blocks signals; http.c sets
+ * transfers up and reads their responses.  libcurl tells through callbacks which sockets
+ * and which deadline it cares for; they keep to the rules in receiver.c.  Must never wait.
  *
- * libcurl may start a thread that resolves a name.  It inherits the mask of
- * signals, so all are blocked around calls that can start it: a signal must
- * never run the host's handler in a foreign thread.  The host must ignore
- * SIGPIPE, which TLS over a closed connection raises.
+ * libcurl may start a thread that resolves a name.  It inherits the mask of signals,
+ * so all are blocked around calls that can start it: the host's handlers must never
+ * run there.  The host must ignore SIGPIPE, which TLS over a closed connection raises.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,65 +19,30 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client_internal.h"
+#include "transfer.h"
 
-#ifdef POSTGRES_H
-#error "src/client must not include postgres.h"
-#endif
-
-/* Sockets taken from the poller at a time, and times per step. */
-#define READY_AT_ONCE 64
-#define MAX_ROUNDS 16
-
-/* A transfer is in exactly one of the engine's lists, and this is which. */
-typedef enum TransferState
-{
-	TRANSFER_AT_REST,			/* kept for the next start */
-	TRANSFER_RUNNING,
-	TRANSFER_DONE,				/* ended, not handed out yet */
-	TRANSFER_HANDED				/* handed out */
-} TransferState;
-
-#define NSTATES 4
-
-typedef struct Link
-{
-	struct Link *prev;
-	struct Link *next;
-} Link;
-
-struct InqudTransfer
-{
-	Link		link;			/* must be first */
-	InqudEngine *engine;		/* NULL once the engine is gone */
-	InqudExchange *exchange;
-	TransferState state;
-	void	   *owner;
-};
+/* A transfer at rest keeps at most so many bytes of memory for the next body. */
+#define KEEP_BODY (16 * 1024)
 
 struct InqudEngine
 {
-	InqudHttp  *http;			/* NULL if it could not be renewed yet */
+	CURLM	   *multi;			/* NULL if it could not be renewed yet */
 	int			poller;
+	InqudClock	deadline;		/* of libcurl; -1 = none */
 	int			connections;
 	int			nresting;
 	bool		lost;			/* state was lost since the last step */
 	char	   *user_agent;
-	Link		lists[NSTATES];
+	InqudTransfer lists[NSTATES];	/* rings, each through its head */
 };
 
-/* ---------------------------------------------------------------------
- * Lists
- * ---------------------------------------------------------------------
- */
+/* ---- Lists ---- */
 
 static void
 unlink_transfer(InqudTransfer *transfer)
 {
-	Link	   *link = &transfer->link;
-
-	link->prev->next = link->next;
-	link->next->prev = link->prev;
+	transfer->prev->next = transfer->next;
+	transfer->next->prev = transfer->prev;
 	/* clang's analyzer does not see that a list gets shorter by this */
 	if (transfer->state == TRANSFER_AT_REST)
 		transfer->engine->nresting--;	/* NOLINT(clang-analyzer-*) */
@@ -87,13 +52,12 @@ unlink_transfer(InqudTransfer *transfer)
 static void
 link_transfer(InqudTransfer *transfer, TransferState state)
 {
-	Link	   *list = &transfer->engine->lists[state];
-	Link	   *link = &transfer->link;
+	InqudTransfer *list = &transfer->engine->lists[state];
 
-	link->prev = list->prev;
-	link->next = list;
-	list->prev->next = link;	/* NOLINT(clang-analyzer-*): lists are rings */
-	list->prev = link;
+	transfer->prev = list->prev;
+	transfer->next = list;
+	list->prev->next = transfer;	/* NOLINT(clang-analyzer-*): lists are rings */
+	list->prev = transfer;
 	transfer->state = state;
 	if (state == TRANSFER_AT_REST)
 		transfer->engine->nresting++;
@@ -109,32 +73,13 @@ move_to(InqudTransfer *transfer, TransferState state)
 static InqudTransfer *
 first_of(InqudEngine *engine, TransferState state)
 {
-	Link	   *list = &engine->lists[state];
+	InqudTransfer *list = &engine->lists[state];
 
 	/* what was freed has been unlinked before */
-	return list->next == list ? NULL : (InqudTransfer *) list->next;	/* NOLINT(clang-analyzer-*) */
+	return list->next == list ? NULL : list->next;	/* NOLINT(clang-analyzer-*) */
 }
 
-/* The one that was used last, whose memory is warm. */
-static InqudTransfer *
-last_of(InqudEngine *engine, TransferState state)
-{
-	Link	   *list = &engine->lists[state];
-
-	return list->prev == list ? NULL : (InqudTransfer *) list->prev;
-}
-
-static void
-destroy(InqudTransfer *transfer)
-{
-	inqud_exchange_free(transfer->exchange);
-	free(transfer);
-}
-
-/* ---------------------------------------------------------------------
- * The engine
- * ---------------------------------------------------------------------
- */
+/* ---- The multi handle ---- */
 
 static void
 block_signals(sigset_t *saved)
@@ -145,39 +90,127 @@ block_signals(sigset_t *saved)
 	pthread_sigmask(SIG_SETMASK, &all, saved);
 }
 
-static void
-restore_signals(const sigset_t *saved)
+static int
+on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
-	pthread_sigmask(SIG_SETMASK, saved, NULL);
+	InqudEngine *engine = arg;
+	InqudTransfer *transfer = NULL;
+
+	(void) socket_arg;
+	/* libcurl tells of a connection only when TLS has been agreed on as well */
+	if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &transfer) == CURLE_OK &&
+		transfer != NULL && transfer->address[0] == '\0')
+		inqud_address_of_peer(fd, transfer->address, sizeof(transfer->address));
+	return inqud_poller_set(engine->poller, fd,
+							what == CURL_POLL_IN || what == CURL_POLL_INOUT,
+							what == CURL_POLL_OUT || what == CURL_POLL_INOUT) ?
+		0 : -1;
 }
 
-static bool
-open_http(InqudEngine *engine)
+static int
+on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
-	if (engine->http == NULL)
-		engine->http = inqud_http_new(engine->poller, engine->user_agent,
-									  engine->connections);
-	return engine->http != NULL;
+	InqudEngine *engine = arg;
+
+	(void) multi;
+	engine->deadline = timeout_ms < 0 ? -1 :
+		inqud_clock_us() + (int64_t) timeout_ms * 1000;
+	return 0;
+}
+
+/* Once per process, and never undone, since others in it may use libcurl too. */
+static bool
+init_libcurl(void)
+{
+	static bool done = false;
+
+	if (!done)
+		done = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, inqud_memory_free,
+									inqud_memory_resize, strdup, calloc) == CURLE_OK;
+	return done;
+}
+
+/* Make a multi handle if there is none. */
+static bool
+open_multi(InqudEngine *engine)
+{
+	int			bad = 0;
+
+	if (engine->multi != NULL || !init_libcurl())
+		return engine->multi != NULL;
+	engine->deadline = -1;
+	engine->multi = curl_multi_init();
+	bad |= curl_multi_setopt(engine->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	bad |= curl_multi_setopt(engine->multi, CURLMOPT_SOCKETDATA, engine);
+	bad |= curl_multi_setopt(engine->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	bad |= curl_multi_setopt(engine->multi, CURLMOPT_TIMERDATA, engine);
+	inqud_engine_set_connections(engine, engine->connections);
+	if (bad == 0)
+		return true;
+	curl_multi_cleanup(engine->multi);
+	engine->multi = NULL;
+	return false;
+}
+
+/* ---- Ends of transfers ---- */
+
+/* A handle whose state cannot be trusted is not used again. */
+static void
+drop_easy(InqudTransfer *transfer)
+{
+	curl_easy_cleanup(transfer->easy);
+	transfer->easy = NULL;
+}
+
+static void
+end_transfer(InqudEngine *engine, InqudTransfer *transfer, CURLcode code)
+{
+	inqud_http_finish(transfer, code);
+	curl_multi_remove_handle(engine->multi, transfer->easy);
+	move_to(transfer, TRANSFER_DONE);
+}
+
+/* End it if it runs, at once, and wipe what it holds. */
+static void
+stop_transfer(InqudEngine *engine, InqudTransfer *transfer)
+{
+	if (transfer->state == TRANSFER_RUNNING)
+		curl_multi_remove_handle(engine->multi, transfer->easy);
+	transfer->request = NULL;
+	inqud_buffer_clear(&transfer->receiver.body, KEEP_BODY);
+}
+
+static void
+destroy_transfer(InqudTransfer *transfer)
+{
+	drop_easy(transfer);
+	inqud_buffer_free(&transfer->receiver.body);
+	free(transfer->ca_file);
+	free(transfer);
 }
 
 /*
- * After an error of the multi handle nothing it says can be believed.  Every
- * transfer under way may have been sent, so each ends without an answer.
+ * Replace the multi handle, whose state cannot be trusted after an error.  The
+ * requests under way may have been sent, so each transfer ends as "no answer".
  */
 static void
-renew(InqudEngine *engine)
+replace_multi(InqudEngine *engine)
 {
 	InqudTransfer *transfer;
 
 	while ((transfer = first_of(engine, TRANSFER_RUNNING)) != NULL)
 	{
-		inqud_exchange_lose(engine->http, transfer->exchange);
-		move_to(transfer, TRANSFER_DONE);
+		end_transfer(engine, transfer, CURLE_SEND_ERROR);
+		transfer->response.progress = INQUD_NO_ANSWER;
+		transfer->response.error = "the state of all transfers was lost";
+		drop_easy(transfer);
 	}
-	inqud_http_free(engine->http);
-	engine->http = NULL;
-	(void) open_http(engine);
+	curl_multi_cleanup(engine->multi);
+	engine->multi = NULL;
+	(void) open_multi(engine);
 }
+
+/* ---- The engine ---- */
 
 InqudEngine *
 inqud_engine_new(int connections, const char *user_agent)
@@ -192,7 +225,7 @@ inqud_engine_new(int connections, const char *user_agent)
 	engine->connections = connections > 0 ? connections : 1;
 	engine->user_agent = strdup(user_agent);
 	engine->poller = inqud_poller_new();
-	if (engine->user_agent == NULL || engine->poller < 0 || !open_http(engine))
+	if (engine->user_agent == NULL || engine->poller < 0 || !open_multi(engine))
 	{
 		inqud_engine_free(engine);
 		return NULL;
@@ -204,11 +237,11 @@ void
 inqud_engine_set_connections(InqudEngine *engine, int connections)
 {
 	engine->connections = connections > 0 ? connections : 1;
-	if (engine->http != NULL)
-		inqud_http_set_connections(engine->http, engine->connections);
+	/* with fewer than the transfers under way, libcurl would close and reopen all the time */
+	curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, (long) engine->connections);
 }
 
-/* Part with all transfers; those the caller still has are his to free. */
+/* Detach all transfers.  The caller still frees those that it has. */
 static void
 orphan_transfers(InqudEngine *engine)
 {
@@ -221,11 +254,11 @@ orphan_transfers(InqudEngine *engine)
 		while ((transfer = first_of(engine, (TransferState) i)) != NULL)
 		{
 			if (i == TRANSFER_RUNNING)
-				inqud_exchange_stop(engine->http, transfer->exchange);
+				stop_transfer(engine, transfer);
 			unlink_transfer(transfer);
 			transfer->engine = NULL;
 			if (i == TRANSFER_AT_REST)
-				destroy(transfer);
+				destroy_transfer(transfer);
 		}
 	}
 }
@@ -239,8 +272,8 @@ inqud_engine_free(InqudEngine *engine)
 		return;
 	block_signals(&saved);
 	orphan_transfers(engine);
-	inqud_http_free(engine->http);
-	restore_signals(&saved);
+	curl_multi_cleanup(engine->multi);
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	if (engine->poller >= 0)
 		close(engine->poller);
 	free(engine->user_agent);
@@ -256,58 +289,83 @@ inqud_engine_fd(const InqudEngine *engine)
 long
 inqud_engine_timeout(InqudEngine *engine)
 {
-	int64_t		left;
+	InqudClock	left;
 
-	if (engine->lost || engine->http == NULL ||
+	if (engine->lost || engine->multi == NULL ||
 		first_of(engine, TRANSFER_DONE) != NULL)
 		return 0;
-	left = inqud_http_wait_us(engine->http);
-	return left < 0 ? -1 : (long) ((left + 999) / 1000);
+	if (engine->deadline < 0)
+		return -1;
+	left = engine->deadline - inqud_clock_us();
+	return left > 0 ? (long) ((left + 999) / 1000) : 0;
 }
 
-/* Do all that can be done now; false when libcurl's state is lost. */
+/* Let libcurl look at a descriptor, or at its deadlines; false when its state is lost. */
 static bool
-move_all(InqudEngine *engine)
+act_on(InqudEngine *engine, curl_socket_t fd)
 {
-	InqudReady	ready[READY_AT_ONCE];
-	int			rounds = 0;
-	int			n;
+	int			running;
+
+	return curl_multi_socket_action(engine->multi, fd, 0, &running) == CURLM_OK;
+}
+
+/* Move transfers on without waiting; what is left stays ready.  False as above. */
+static bool
+step_transfers(InqudEngine *engine)
+{
+	int			ready[INQUD_READY_AT_ONCE];
+	int			n = inqud_poller_ready(engine->poller, ready);
 	int			i;
 
-	do
+	for (i = 0; i < n; i++)
 	{
-		n = inqud_poller_ready(engine->poller, ready, READY_AT_ONCE);
-		for (i = 0; i < n; i++)
-		{
-			if (!inqud_http_ready(engine->http, &ready[i]))
-				return false;
-		}
-	} while (n == READY_AT_ONCE && ++rounds < MAX_ROUNDS);
-	return n >= 0 && inqud_http_tick(engine->http);
+		if (!act_on(engine, ready[i]))
+			return false;
+	}
+	if (engine->deadline >= 0 && engine->deadline <= inqud_clock_us())
+	{
+		engine->deadline = -1;
+		return n >= 0 && act_on(engine, CURL_SOCKET_TIMEOUT);
+	}
+	return n >= 0;
+}
+
+/* Take the transfers that libcurl says have ended. */
+static void
+collect_ended(InqudEngine *engine)
+{
+	CURLMsg    *message;
+	int			left;
+
+	while ((message = curl_multi_info_read(engine->multi, &left)) != NULL)
+	{
+		InqudTransfer *transfer = NULL;
+
+		/* the message goes with the handle */
+		if (message->msg == CURLMSG_DONE &&
+			curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer) == CURLE_OK)
+			end_transfer(engine, transfer, message->data.result);
+	}
 }
 
 bool
 inqud_engine_step(InqudEngine *engine)
 {
 	bool		ok = !engine->lost;
-	InqudTransfer *transfer;
 	sigset_t	saved;
 
 	engine->lost = false;
-	if (!open_http(engine))
+	if (!open_multi(engine))
 		return false;
 	block_signals(&saved);
-	if (move_all(engine))
-	{
-		while ((transfer = inqud_http_ended(engine->http)) != NULL)
-			move_to(transfer, TRANSFER_DONE);
-	}
+	if (step_transfers(engine))
+		collect_ended(engine);
 	else
 	{
-		renew(engine);
+		replace_multi(engine);
 		ok = false;
 	}
-	restore_signals(&saved);
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	return ok;
 }
 
@@ -321,28 +379,21 @@ inqud_engine_done(InqudEngine *engine)
 	return transfer;
 }
 
-/* ---------------------------------------------------------------------
- * Transfers
- * ---------------------------------------------------------------------
- */
+/* ---- Transfers ---- */
 
-/* One at rest, if need be a new one. */
+/* A transfer at rest, or a new one if there is none; NULL when out of memory. */
 static InqudTransfer *
 take_transfer(InqudEngine *engine)
 {
-	InqudTransfer *transfer = last_of(engine, TRANSFER_AT_REST);
+	InqudTransfer *list = &engine->lists[TRANSFER_AT_REST];
+	InqudTransfer *transfer;
 
-	if (transfer != NULL)
-		return transfer;
+	/* the last one's memory is the likeliest to be in the CPU's cache */
+	if (list->prev != list)
+		return list->prev;
 	transfer = calloc(1, sizeof(*transfer));
 	if (transfer == NULL)
 		return NULL;
-	transfer->exchange = inqud_exchange_new(transfer);
-	if (transfer->exchange == NULL)
-	{
-		free(transfer);
-		return NULL;
-	}
 	transfer->engine = engine;
 	link_transfer(transfer, TRANSFER_AT_REST);
 	return transfer;
@@ -353,27 +404,27 @@ inqud_transfer_start(InqudEngine *engine, const InqudAccount *account,
 					 const InqudRequest *request, void *owner)
 {
 	InqudTransfer *transfer;
-	InqudStart	start;
 	sigset_t	saved;
 
-	if (!open_http(engine))
+	if (!open_multi(engine))
 		return NULL;
 	transfer = take_transfer(engine);
 	if (transfer == NULL)
 		return NULL;
 	transfer->owner = owner;
 	block_signals(&saved);
-	start = inqud_exchange_start(engine->http, transfer->exchange, account,
-								 request);
-	if (start == INQUD_STARTED)
+	if (!inqud_http_prepare(transfer, engine->user_agent, account, request))
+		drop_easy(transfer);
+	else if (curl_multi_add_handle(engine->multi, transfer->easy) == CURLM_OK)
 		move_to(transfer, TRANSFER_RUNNING);
-	else if (start == INQUD_START_LOST)
+	else
 	{
-		renew(engine);
+		drop_easy(transfer);
+		replace_multi(engine);
 		engine->lost = true;
 	}
-	restore_signals(&saved);
-	return start == INQUD_STARTED ? transfer : NULL;
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	return transfer->state == TRANSFER_RUNNING ? transfer : NULL;
 }
 
 void *
@@ -385,7 +436,7 @@ inqud_transfer_owner(const InqudTransfer *transfer)
 const InqudResponse *
 inqud_transfer_response(const InqudTransfer *transfer)
 {
-	return inqud_exchange_response(transfer->exchange);
+	return &transfer->response;
 }
 
 void
@@ -399,22 +450,17 @@ inqud_transfer_free(InqudTransfer *transfer)
 	engine = transfer->engine;
 	if (engine == NULL)
 	{
-		destroy(transfer);
+		destroy_transfer(transfer);
 		return;
 	}
-	if (transfer->state == TRANSFER_RUNNING)
-	{
-		block_signals(&saved);
-		inqud_exchange_stop(engine->http, transfer->exchange);
-		restore_signals(&saved);
-	}
-	else
-		inqud_exchange_stop(engine->http, transfer->exchange);
+	block_signals(&saved);
+	stop_transfer(engine, transfer);
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	if (engine->nresting < engine->connections)
 		move_to(transfer, TRANSFER_AT_REST);
 	else
 	{
 		unlink_transfer(transfer);
-		destroy(transfer);
+		destroy_transfer(transfer);
 	}
 }

@@ -4,8 +4,10 @@
  *		Reading JSON through tables of fields, and writing it.
  *
  * The only file that includes json-c.  Nothing is parsed that json_scan.c has
- * not found good, and no number leaves here except as text: json-c's own
- * conversions to integer and double must not be used.
+ * not found good, and of that only what is wanted, each value bounded: json-c makes
+ * 60 bytes of a number of one digit, and cannot be interrupted.  No number leaves
+ * here except as text: json-c's own conversions to integer and double must not be
+ * used.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,10 +19,6 @@
 
 #include "client_internal.h"
 
-#ifdef POSTGRES_H
-#error "src/client must not include postgres.h"
-#endif
-
 _Static_assert(JSON_C_VERSION_NUM >= ((0 << 16) | (16 << 8)),
 			   "json-c 0.16 or later is needed: earlier ones lack its check of UTF-8");
 
@@ -31,84 +29,199 @@ struct InqudJson
 {
 	json_object *root;			/* NULL unless the text is an object */
 	bool		storable;
+	size_t		values;
 	int			namounts;
 	char		amounts[MAX_AMOUNTS][INQUD_NUMBER_MAX];
 };
 
-/* ---------------------------------------------------------------------
- * Parsing
- * ---------------------------------------------------------------------
- */
+/* ---- Parsing ---- */
 
-/* Text that is known to hold a value. */
-static const char *
-skip_space(const char *text)
+/* A place for a member that is wanted. */
+typedef struct Slot
 {
-	while (strchr(" \t\r\n", *text) != NULL)
-		text++;
-	return text;
+	const char *object;			/* the member it stands in; NULL = top level */
+	const char *name;
+	size_t		name_len;
+	bool		is_object;		/* other slots stand in it */
+	const char *value;			/* NULL = not found */
+	size_t		len;
+	const char *found;			/* in an object whose own name is not known yet */
+	size_t		found_len;
+} Slot;
+
+#define MAX_SLOTS 48
+
+/* The top level's slots come first. */
+typedef struct Slots
+{
+	int			n;
+	int			ntop;
+	bool		found_any;
+	Slot		slots[MAX_SLOTS];
+} Slots;
+
+static void
+add_slot(Slots *slots, const char *object, const char *name, bool is_object)
+{
+	if (slots->n < MAX_SLOTS)
+		slots->slots[slots->n++] = (Slot) {.object = object,.name = name,.name_len = strlen(name),.is_object = is_object};
 }
 
-/* A copy in the making that holds the wanted members only. */
-typedef struct Choosing
+/* Slots for all that is wanted. */
+static void
+add_slots(Slots *slots, const InqudJsonWish *wish)
 {
-	const char *const *wanted;
-	InqudBuffer out;
-} Choosing;
+	int			i;
 
-/* A name with an escape in it may be any, so it is wanted. */
-static bool
-is_wanted(const char *const *wanted, const char *name, size_t len)
-{
-	if (wanted == NULL || memchr(name, '\\', len) != NULL)
-		return true;
-	for (; *wanted != NULL; wanted++)
+	for (i = 0; wish->names != NULL && wish->names[i] != NULL; i++)
+		add_slot(slots, NULL, wish->names[i], false);
+	for (i = 0; i < wish->nfields; i++)
 	{
-		if ((*wanted)[0] == name[0] && strncmp(*wanted, name, len) == 0 &&
-			(*wanted)[len] == '\0')
-			return true;
+		const char *object = wish->fields[i].object;
+
+		if (object == NULL)
+			add_slot(slots, NULL, wish->fields[i].name, false);
+		else if (i == 0 || wish->fields[i - 1].object != object)
+			add_slot(slots, NULL, object, true);
 	}
-	return false;
+	slots->ntop = slots->n;
+	for (i = 0; i < wish->nfields; i++)
+	{
+		if (wish->fields[i].object != NULL)
+			add_slot(slots, wish->fields[i].object, wish->fields[i].name, false);
+	}
+}
+
+/* Is that the member's name, in which there are escapes? */
+static bool
+has_escaped_name(const InqudJsonMember *member, const char *name)
+{
+	const char *p = member->name;
+	const char *end = p + member->name_len;
+
+	while (p < end)
+	{
+		char		c[4] = {*p};
+		int			n = 1;
+		size_t		took = inqud_json_unescape(p, end, c, &n);
+
+		if (strncmp(name, c, (size_t) n) != 0 || *name == '\0')
+			return false;
+		p += took > 0 ? took : 1;
+		name += n;
+	}
+	return *name == '\0';
+}
+
+/* What was found in the object that ends here counts, if it is the one that the slots are for. */
+static void
+take_found(Slots *slots, const char *object)
+{
+	int			i;
+
+	for (i = slots->ntop; i < slots->n; i++)
+	{
+		Slot	   *slot = &slots->slots[i];
+
+		if (slot->object != object)
+			continue;
+		slot->value = slot->found;
+		slot->len = slot->found_len;
+	}
 }
 
 static void
-choose(void *arg, const char *member, size_t name_len, size_t len)
+forget_found(Slots *slots)
 {
-	Choosing   *c = arg;
+	int			i;
 
-	if (!is_wanted(c->wanted, member + 1, name_len - 2))
-		return;
-	inqud_buffer_add_char(&c->out, c->out.len == 0 ? '{' : ',');
-	inqud_buffer_add(&c->out, member, len);
+	for (i = slots->ntop; i < slots->n; i++)
+		slots->slots[i].found = NULL;
+	slots->found_any = false;
 }
 
-/* Another copy, in which flaws are mended. */
-typedef struct Mending
+/* Of several members of one name the last one counts. */
+static void
+fill_slot(Slots *slots, Slot *slot, const InqudJsonMember *member)
 {
-	const char *text;
-	size_t		copied;
-	InqudBuffer out;
-} Mending;
+	if (slot->object != NULL)
+	{
+		slot->found = member->value;
+		slot->found_len = member->len;
+		slots->found_any = true;
+		return;
+	}
+	slot->value = member->value;
+	slot->len = member->len;
+	if (slot->is_object)
+		take_found(slots, slot->name);
+}
+
+static void
+on_member(void *arg, int level, const InqudJsonMember *member)
+{
+	Slots	   *slots = arg;
+	bool		escaped = memchr(member->name, '\\', member->name_len) != NULL;
+	int			i = level == 1 ? 0 : slots->ntop;
+	int			end = level == 1 ? slots->ntop : slots->n;
+
+	for (; i < end; i++)
+	{
+		Slot	   *slot = &slots->slots[i];
+
+		/* there may be millions of members */
+		if (escaped ? has_escaped_name(member, slot->name) :
+			slot->name_len == member->name_len && memcmp(slot->name, member->name, slot->name_len) == 0)
+			fill_slot(slots, slot, member);
+	}
+	if (level == 1 && slots->found_any)
+		forget_found(slots);
+}
 
 /*
- * A long integer gets ".0" behind it, since json-c keeps the text of a
- * fraction; a NUL in a name becomes the replacement character, so that the
- * name stays different from any other.
+ * Write a value as json-c may see it.  An integer of more than 18 digits gets ".0"
+ * behind it, since json-c would make another number of it, but keeps the text of a
+ * fraction.
  */
 static void
-mend(void *arg, InqudJsonFlaw flaw, size_t offset)
+add_value(InqudBuffer *out, const Slot *slot)
 {
-	Mending    *m = arg;
+	size_t		digits = strspn(slot->value, "-0123456789");
 
-	inqud_buffer_add(&m->out, m->text + m->copied, offset - m->copied);
-	m->copied = offset;
-	if (flaw == INQUD_JSON_LONG_INTEGER)
-		inqud_buffer_add_text(&m->out, ".0");
+	if (*slot->value == '{')
+		inqud_buffer_add_text(out, "{}");
+	else if (*slot->value == '[' || slot->len > INQUD_JSON_LONGEST)
+		inqud_buffer_add_text(out, "[]");
 	else
+		inqud_buffer_add(out, slot->value, slot->len);
+	if (digits == slot->len && digits > 18)
+		inqud_buffer_add_text(out, ".0");
+}
+
+/* Write the members of one object that were found, or of the top level (NULL). */
+static void
+add_members(InqudBuffer *out, const Slots *slots, const char *object)
+{
+	bool		first = true;
+	int			i;
+
+	inqud_buffer_add_char(out, '{');
+	for (i = 0; i < slots->n; i++)
 	{
-		inqud_buffer_add_text(&m->out, "fffd");
-		m->copied += 4;
+		const Slot *slot = &slots->slots[i];
+
+		if (slot->value == NULL || slot->object != object)
+			continue;
+		inqud_buffer_add_text(out, first ? "\"" : ",\"");
+		inqud_buffer_add_text(out, slot->name);
+		inqud_buffer_add_text(out, "\":");
+		first = false;
+		if (slot->is_object && *slot->value == '{')
+			add_members(out, slots, slot->name);
+		else
+			add_value(out, slot);
 	}
+	inqud_buffer_add_char(out, '}');
 }
 
 /* Wipe the texts of a value; the scan has bounded how deep it goes. */
@@ -122,7 +235,7 @@ wipe_value(json_object *value)
 		char	   *text;
 		const char *own = json_object_get_string(value);
 
-		/* its own memory, which it has no other way to wipe */
+		/* the object's own memory, which json-c has no function to wipe */
 		memcpy(&text, &own, sizeof(text));
 		inqud_wipe(text, (size_t) json_object_get_string_len(value));
 	}
@@ -174,7 +287,7 @@ new_tokener(size_t len)
 }
 
 static json_object *
-parse(const char *text, size_t len)
+parse_json(const char *text, size_t len)
 {
 	json_tokener *tokener = new_tokener(len);
 	json_object *root;
@@ -192,73 +305,54 @@ parse(const char *text, size_t len)
 	return root;
 }
 
+/* The object of what was found; NULL when out of memory, since the grammar is right. */
 static json_object *
-parse_mended(const char *text, size_t len, size_t flaws)
+parse_found(const Slots *slots)
 {
-	Mending		m;
-	InqudJsonScan scan = {0};
+	InqudBuffer out;
 	json_object *root = NULL;
 
-	m.text = text;
-	m.copied = 0;
-	inqud_buffer_init(&m.out, len + 2 * flaws);
-	scan.on_flaw = mend;
-	scan.arg = &m;
-	if (inqud_json_scan(text, len, &scan) &&
-		inqud_buffer_add(&m.out, text + m.copied, len - m.copied))
-		root = parse(m.out.data, m.out.len);
-	inqud_buffer_free(&m.out);
+	inqud_buffer_init(&out, MAX_SLOTS * (INQUD_JSON_LONGEST + 100));
+	/* nearly always enough; growing costs copies that are wiped */
+	(void) inqud_buffer_reserve(&out, 2000);
+	add_members(&out, slots, NULL);
+	if (!out.failed)
+		root = parse_json(out.data, out.len);
+	inqud_buffer_free(&out);
 	return root;
 }
 
-/* The object of the chosen members; NULL when out of memory. */
-static json_object *
-parse_chosen(Choosing *c, size_t flaws)
-{
-	if (c->out.len == 0)
-		inqud_buffer_add_char(&c->out, '{');
-	if (!inqud_buffer_add_char(&c->out, '}'))
-		return NULL;
-	return flaws == 0 ? parse(c->out.data, c->out.len) :
-		parse_mended(c->out.data, c->out.len, flaws);
-}
-
 InqudJson *
-inqud_json_read(const char *text, size_t len, const char *const *wanted,
-				bool *no_memory)
+inqud_json_read(const char *text, size_t len, const InqudJsonWish *wish, InqudGoOn go_on, InqudJsonEnd *end)
 {
-	InqudJsonScan scan = {0};
-	Choosing	c;
-	InqudJson  *json = NULL;
+	InqudJsonScan scan = {.go_on = go_on};
+	Slots		slots = {0};
+	InqudJson  *json;
 
-	*no_memory = false;
-	c.wanted = wanted;
-	inqud_buffer_init(&c.out, len + 2);
-	scan.on_member = choose;
-	scan.arg = &c;
-	/* without the room choosing fails, and that is told below */
-	(void) inqud_buffer_reserve(&c.out, len + 2);
-	if (inqud_json_scan(text, len, &scan))
+	add_slots(&slots, wish);
+	scan.on_member = on_member;
+	scan.arg = &slots;
+	*end = INQUD_JSON_NONE;
+	if (!inqud_json_scan(text, len, &scan))
 	{
-		json = calloc(1, sizeof(*json));
-		*no_memory = json == NULL;
+		if (scan.stopped)
+			*end = INQUD_JSON_STOPPED;
+		return NULL;
 	}
-	if (json != NULL)
-	{
-		json->storable = scan.storable;
-		if (*skip_space(text) == '{')
-		{
-			json->root = parse_chosen(&c, scan.flaws);
-			/* the grammar is right, so only memory can be missing */
-			*no_memory = json->root == NULL;
-		}
-	}
-	inqud_buffer_free(&c.out);
-	if (*no_memory)
+	*end = INQUD_JSON_NO_MEMORY;
+	json = calloc(1, sizeof(*json));
+	if (json == NULL)
+		return NULL;
+	json->storable = scan.storable;
+	json->values = scan.values;
+	if (scan.object)
+		json->root = parse_found(&slots);
+	if (scan.object && json->root == NULL)
 	{
 		inqud_json_free(json);
-		json = NULL;
+		return NULL;
 	}
+	*end = INQUD_JSON_READ;
 	return json;
 }
 
@@ -284,10 +378,13 @@ inqud_json_storable(const InqudJson *json)
 	return json->storable;
 }
 
-/* ---------------------------------------------------------------------
- * Single members
- * ---------------------------------------------------------------------
- */
+size_t
+inqud_json_values(const InqudJson *json)
+{
+	return json->values;
+}
+
+/* ---- Single members ---- */
 
 bool
 inqud_json_has(const InqudJson *json, const char *name, bool object)
@@ -330,10 +427,7 @@ inqud_json_text(InqudJson *json, const char *name, bool or_number)
 	return or_number && is_number(value) ? json_object_get_string(value) : NULL;
 }
 
-/* ---------------------------------------------------------------------
- * Fields
- * ---------------------------------------------------------------------
- */
+/* ---- Fields ---- */
 
 void
 inqud_lost_add(InqudLost *lost, const char *object, const char *name)
@@ -431,7 +525,7 @@ read_field(InqudJson *json, json_object *value, const InqudField *field,
 	return false;
 }
 
-/* A member that may be an object; another shape is lost, once. */
+/* The member of this name if it is an object, else NULL; another shape is noted as lost. */
 static json_object *
 find_object(json_object *root, const char *name, InqudLost *lost)
 {
@@ -475,12 +569,9 @@ inqud_json_fields(InqudJson *json, const InqudField *fields, int nfields,
 	return missing;
 }
 
-/* ---------------------------------------------------------------------
- * Writing
- * ---------------------------------------------------------------------
- */
+/* ---- Writing ---- */
 
-/* One character that cannot stand in a string as it is. */
+/* Append the escape of a character that must not stand in a string as it is. */
 static bool
 add_escaped(InqudBuffer *out, char c)
 {

@@ -3,18 +3,14 @@
  * number.c
  *		JSON numbers as exact plain decimals.
  *
- * Money passes through here as text.  No double and no integer type may ever
- * hold an amount, neither here nor in a caller.
+ * Amounts of money are text.  No double and no integer type may hold one, neither
+ * here nor in a caller.
  *
  *-------------------------------------------------------------------------
  */
 #include <string.h>
 
 #include "client_internal.h"
-
-#ifdef POSTGRES_H
-#error "src/client must not include postgres.h"
-#endif
 
 #define MAX_DIGITS 38
 #define MAX_DECIMALS 18
@@ -136,24 +132,20 @@ inqud_number_plain(const char *text, size_t len, char out[INQUD_NUMBER_MAX])
 {
 	const char *end = text + len;
 	const char *p = text;
-	Decimal		d;
+	Decimal		d = {0};
 	int64_t		exponent;
 
-	memset(&d, 0, sizeof(d));
 	if (p < end && *p == '-')
 	{
 		d.negative = true;
 		p++;
 	}
 	p = read_digits(p, end, &d);
-	if (p == NULL || !read_exponent(p, end, &exponent))
-		return false;
-	if (d.too_long)
+	if (p == NULL || !read_exponent(p, end, &exponent) || d.too_long)
 		return false;
 	if (d.ndigits == 0)
 	{
-		out[0] = '0';
-		out[1] = '\0';
+		memcpy(out, "0", 2);
 		return true;
 	}
 	d.point += exponent;

@@ -1,15 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * poller.c
- *		Many descriptors behind one that becomes readable with any of them.
+ *		One descriptor that is readable whenever one of many is (epoll, or kqueue).
  *
- * This is what lets a backend wait for all transfers with its ordinary wait
- * for its latch.  Never waits itself, and knows nothing of HTTP.
+ * With it a backend waits for all transfers together with its latch.  Must never
+ * wait itself; knows nothing of HTTP.
  *
  *-------------------------------------------------------------------------
  */
 #include <errno.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,13 +23,6 @@
 
 #include "client_internal.h"
 
-#ifdef POSTGRES_H
-#error "src/client must not include postgres.h"
-#endif
-
-/* Events taken from the kernel in one call. */
-#define MAX_EVENTS 64
-
 #ifdef __linux__
 
 int
@@ -42,14 +34,11 @@ inqud_poller_new(void)
 bool
 inqud_poller_set(int poller, int fd, bool in, bool out)
 {
-	struct epoll_event event;
+	struct epoll_event event = {.events = (in ? EPOLLIN : 0) | (out ? EPOLLOUT : 0), .data.fd = fd};
 
-	memset(&event, 0, sizeof(event));
-	event.events = (in ? EPOLLIN : 0) | (out ? EPOLLOUT : 0);
-	event.data.fd = fd;
 	if (!in && !out)
 	{
-		/* a closed descriptor is gone already, and that is as good */
+		/* fails for a descriptor that was closed, which has left the set already */
 		(void) epoll_ctl(poller, EPOLL_CTL_DEL, fd, &event);
 		return true;
 	}
@@ -59,22 +48,16 @@ inqud_poller_set(int poller, int fd, bool in, bool out)
 }
 
 int
-inqud_poller_ready(int poller, InqudReady *ready, int max)
+inqud_poller_ready(int poller, int ready[INQUD_READY_AT_ONCE])
 {
-	struct epoll_event events[MAX_EVENTS];
-	int			n;
+	struct epoll_event events[INQUD_READY_AT_ONCE];
+	int			n = epoll_wait(poller, events, INQUD_READY_AT_ONCE, 0);
 	int			i;
 
-	n = epoll_wait(poller, events, max < MAX_EVENTS ? max : MAX_EVENTS, 0);
 	if (n < 0)
 		return errno == EINTR ? 0 : -1;
 	for (i = 0; i < n; i++)
-	{
-		ready[i].fd = events[i].data.fd;
-		ready[i].in = (events[i].events & (EPOLLIN | EPOLLHUP)) != 0;
-		ready[i].out = (events[i].events & EPOLLOUT) != 0;
-		ready[i].error = (events[i].events & (EPOLLERR | EPOLLHUP)) != 0;
-	}
+		ready[i] = events[i].data.fd;
 	return n;
 }
 
@@ -90,7 +73,7 @@ inqud_poller_new(void)
 	return poller;
 }
 
-/* One direction; forgetting what was never watched is no failure. */
+/* Watch one direction or not.  To drop one that was not watched is no error. */
 static bool
 set_filter(int poller, int fd, short filter, bool on)
 {
@@ -109,34 +92,32 @@ inqud_poller_set(int poller, int fd, bool in, bool out)
 }
 
 int
-inqud_poller_ready(int poller, InqudReady *ready, int max)
+inqud_poller_ready(int poller, int ready[INQUD_READY_AT_ONCE])
 {
-	struct kevent events[MAX_EVENTS];
+	struct kevent events[INQUD_READY_AT_ONCE];
 	struct timespec now = {0, 0};
-	int			n;
+	int			n = kevent(poller, NULL, 0, events, INQUD_READY_AT_ONCE, &now);
 	int			i;
 
-	n = kevent(poller, NULL, 0, events, max < MAX_EVENTS ? max : MAX_EVENTS,
-			   &now);
 	if (n < 0)
 		return errno == EINTR ? 0 : -1;
 	for (i = 0; i < n; i++)
-	{
-		ready[i].fd = (int) events[i].ident;
-		ready[i].in = events[i].filter == EVFILT_READ;
-		ready[i].out = events[i].filter == EVFILT_WRITE;
-		ready[i].error = (events[i].flags & EV_ERROR) != 0;
-	}
+		ready[i] = (int) events[i].ident;
 	return n;
 }
 
 #endif
 
-int64_t
+InqudClock
 inqud_clock_us(void)
 {
 	struct timespec now;
 
+#ifdef CLOCK_BOOTTIME
+	/* goes on while a virtual machine is suspended */
+	clock_gettime(CLOCK_BOOTTIME, &now);
+#else
 	clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
 	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }

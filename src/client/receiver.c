@@ -1,40 +1,28 @@
 /*-------------------------------------------------------------------------
  *
  * receiver.c
- *		What the callbacks of an exchange do with the bytes: count, copy, stop.
+ *		libcurl's callbacks for the bytes of one transfer: they count, copy the
+ *		body, and stop what exceeds a limit.
  *
- * The functions that begin with "on" run below libcurl's frames, and have the
- * shape libcurl wants without needing its header.  They may not allocate
- * outside the bounded buffer, log, throw, or call libcurl; on trouble they
- * return what ends the transfer, and a flag says what it was.
+ * libcurl calls the functions named "inqud_on..."; their types need no header of it.
+ * They must not allocate outside the bounded buffer, log, throw, or call libcurl.  To
+ * end the transfer they return what libcurl takes for an error, and set a flag that
+ * says what it was.
  *
  *-------------------------------------------------------------------------
  */
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 
 #include "client_internal.h"
 
-#ifdef POSTGRES_H
-#error "src/client must not include postgres.h"
-#endif
-
-/* Ceiling of all header bytes of a reply together. */
+/* The most bytes that all headers of a reply may have together. */
 #define MAX_HEADER_BYTES (64 * 1024)
 
 void
 inqud_receiver_reset(InqudReceiver *receiver, bool send_once,
 					 int64_t max_reply_size)
 {
-	receiver->send_once = send_once;
-	receiver->attempts = 0;
-	receiver->header_bytes = 0;
-	receiver->head_ended = false;
-	receiver->too_large = false;
-	receiver->no_memory = false;
-	receiver->retry_after_ms = -1;
-	receiver->date = 0;
+	*receiver = (InqudReceiver) {.send_once = send_once,.body = receiver->body};
 	/* never beyond what the JSON reader takes; 0 would mean "no limit" */
 	if (max_reply_size < 1)
 		max_reply_size = 1;
@@ -44,11 +32,9 @@ inqud_receiver_reset(InqudReceiver *receiver, bool send_once,
 }
 
 /*
- * Asked before every attempt to send the request, on whatever connection, and
- * when nothing of it has been sent.  libcurl would send a second time by
- * itself when a kept connection turns out to be closed; whether to repeat a
- * create is not libcurl's to decide.  (A read function without a seek function
- * prevents it too, but sends head and body apart, which costs a third more.)
+ * libcurl calls this before each attempt to send the request, when nothing of it has
+ * been sent.  When a kept connection turns out to be closed, libcurl would send it
+ * again; a create must not be sent twice, so the second attempt is refused.
  */
 int
 inqud_on_request(void *arg, char *remote_ip, char *local_ip, int remote_port,
@@ -71,61 +57,15 @@ inqud_on_body(char *data, size_t size, size_t count, void *arg)
 	size_t		len = size * count;
 
 	if (len > receiver->body.max - receiver->body.len)
-	{
 		receiver->too_large = true;
-		return 0;
-	}
-	if (!inqud_buffer_add(&receiver->body, data, len))
-	{
+	else if (inqud_buffer_add(&receiver->body, data, len))
+		return len;
+	else
 		receiver->no_memory = true;
-		return 0;
-	}
-	return len;
+	return 0;
 }
 
-/* The value of a header line of this name (in lower case, with its colon), or NULL. */
-static const char *
-value_of(const char *line, size_t *len, const char *name)
-{
-	size_t		name_len = strlen(name);
-
-	if (*len <= name_len || strncasecmp(line, name, name_len) != 0)
-		return NULL;
-	*len -= name_len;
-	return line + name_len;
-}
-
-static void
-read_date(InqudReceiver *receiver, const char *value, size_t len)
-{
-	int64_t		seconds;
-
-	while (len > 0 && (*value == ' ' || *value == '\t'))
-	{
-		value++;
-		len--;
-	}
-	while (len > 0 && (value[len - 1] == '\r' || value[len - 1] == '\n' ||
-					   value[len - 1] == ' ' || value[len - 1] == '\t'))
-		len--;
-	if (inqud_http_date_read(value, len, &seconds))
-		receiver->date = seconds;
-}
-
-static void
-read_header(InqudReceiver *receiver, const char *line, size_t len)
-{
-	size_t		rest = len;
-	const char *value = value_of(line, &rest, "retry-after:");
-
-	if (value != NULL)
-		receiver->retry_after_ms = inqud_retry_after_read(value, rest,
-														  (int64_t) time(NULL));
-	else if ((value = value_of(line, &rest, "date:")) != NULL)
-		read_date(receiver, value, rest);
-}
-
-/* One header line at a time. */
+/* libcurl calls this for each line of the head. */
 size_t
 inqud_on_header(char *data, size_t size, size_t count, void *arg)
 {
@@ -142,7 +82,5 @@ inqud_on_header(char *data, size_t size, size_t count, void *arg)
 		receiver->head_ended = false;	/* another one after "100 Continue" */
 	else if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
 		receiver->head_ended = true;
-	else
-		read_header(receiver, data, len);
 	return len;
 }

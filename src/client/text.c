@@ -1,21 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * text.c
- *		Durations and sizes that people write, UTF-8, and texts made safe to
- *		show.
+ *		Durations and sizes that people write, UTF-8, and texts made safe to show.
  *
- * All of it is pure and independent of the locale: the functions of ctype.h
- * must not be used here, they follow the server's.
+ * Pure functions.  ctype.h must not be used: it follows the server's locale.
  *
  *-------------------------------------------------------------------------
  */
 #include <string.h>
 
 #include "client_internal.h"
-
-#ifdef POSTGRES_H
-#error "src/client must not include postgres.h"
-#endif
 
 #define MS_PER_DAY INT64_C(86400000)
 #define MAX_DURATION_MS (10000 * MS_PER_DAY)
@@ -76,14 +70,12 @@ parse_with_unit(const char *text, const Unit *units, int64_t max,
 	for (unit = units; unit->name != NULL; unit++)
 	{
 		if (strlen(unit->name) == len && memcmp(unit->name, text, len) == 0)
-		{
-			if (number > max / unit->factor)
-				return false;
-			*result = number * unit->factor;
-			return true;
-		}
+			break;
 	}
-	return false;
+	if (unit->name == NULL || number > max / unit->factor)
+		return false;
+	*result = number * unit->factor;
+	return true;
 }
 
 bool
@@ -98,38 +90,13 @@ inqud_parse_size(const char *text, int64_t *bytes)
 	return parse_with_unit(text, size_units, INT64_MAX, bytes);
 }
 
-/*
- * How many bytes a character with this first byte takes, and the value bits
- * the first byte holds; 0 for a byte that begins none.
- */
-static int
-utf8_first(unsigned char c, uint32_t *bits)
-{
-	if (c >= 0xc2 && c <= 0xdf)
-	{
-		*bits = c & 0x1f;
-		return 2;
-	}
-	if (c >= 0xe0 && c <= 0xef)
-	{
-		*bits = c & 0x0f;
-		return 3;
-	}
-	if (c >= 0xf0 && c <= 0xf4)
-	{
-		*bits = c & 0x07;
-		return 4;
-	}
-	return 0;
-}
-
 int
 inqud_utf8_next(const char *text, size_t len, uint32_t *codepoint)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	const unsigned char *s = (const unsigned char *) text;
 	uint32_t	value;
-	int			size;
+	int			size = 2;
 	int			i;
 
 	if (len == 0)
@@ -139,9 +106,12 @@ inqud_utf8_next(const char *text, size_t len, uint32_t *codepoint)
 		*codepoint = s[0];
 		return 1;
 	}
-	size = utf8_first(s[0], &value);
-	if (size == 0 || (size_t) size > len)
+	if (s[0] >= 0xe0)
+		size = s[0] < 0xf0 ? 3 : 4;
+	/* a byte that goes on, one of an overlong form, or beyond Unicode */
+	if (s[0] < 0xc2 || s[0] > 0xf4 || (size_t) size > len)
 		return 0;
+	value = s[0] & (0x7fU >> size);
 	for (i = 1; i < size; i++)
 	{
 		if ((s[i] & 0xc0) != 0x80)
@@ -199,21 +169,19 @@ inqud_text_clean(char *out, size_t size, const char *text, size_t len)
 		uint32_t	c = 0;
 		int			n = inqud_utf8_next(text + i, len - i, &c);
 		const char *piece = text + i;
-		size_t		piece_len = (size_t) n;
+		size_t		piece_len = n > 0 ? (size_t) n : 1;
 
-		i += n > 0 ? (size_t) n : 1;
+		i += piece_len;
 		if (n == 0)
-		{
 			piece = "?";
-			piece_len = 1;
-		}
 		else if (c == '\n' || c == '\t')
 			piece = " ";
 		else if (is_control(c))
 			continue;
 		if (done + piece_len >= size)
 			break;
-		memcpy(out + done, piece, piece_len);
+		/* "out" may be "text": what is written is never longer than what was read */
+		memmove(out + done, piece, piece_len);
 		done += piece_len;
 	}
 	out[done] = '\0';

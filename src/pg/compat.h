@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * compat.h
- *		What differs between PostgreSQL 15 and 18, behind one name each.
+ *		The differences between PostgreSQL 15 and 18, each behind one name.
  *
- * Include it right after postgres.h.  It holds differences of the server's
- * interface and of the platform only: no logic, and nothing that just one
+ * Include it right after postgres.h.  It has only differences of the server's
+ * interface and of the platform.  It must have no logic, and nothing that only one
  * version needs.
  *
  *-------------------------------------------------------------------------
@@ -22,6 +22,7 @@
 
 #include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "funcapi.h"
 #include "storage/latch.h"
@@ -45,60 +46,48 @@
 #define INQUD_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
-/* One function per kind of object until 15, one for all since 16. */
-static inline AclResult
-inqud_server_aclcheck(Oid serverid, Oid roleid, AclMode mode)
-{
+/*
+ * Access checks have a function for each kind of object until 15, and one for all since
+ * 16.  inqud_may_act_as: whether SET ROLE lets a role act as another one, an option of
+ * the membership since 16, any membership before.  inqud_name_list: the parts of a name such as "schema.function"; raises 42602 for a
+ * malformed one.  inqud_init_materialized: the tuplestore of a set-returning function.
+ */
 #if PG_VERSION_NUM >= 160000
-	return object_aclcheck(ForeignServerRelationId, serverid, roleid, mode);
+#define inqud_server_aclcheck(server, role, mode) object_aclcheck(ForeignServerRelationId, server, role, mode)
+#define inqud_function_aclcheck(function, role) object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE)
+#define inqud_schema_aclcheck(schema, role) object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE)
+#define inqud_database_ownercheck(database, role) object_ownercheck(DatabaseRelationId, database, role)
+#define inqud_may_act_as(role, other) member_can_set_role(role, other)
+#define inqud_name_list(name) stringToQualifiedNameList(name, NULL)
+#define inqud_init_materialized(fcinfo) InitMaterializedSRF(fcinfo, 0)
 #else
-	return pg_foreign_server_aclcheck(serverid, roleid, mode);
+#define inqud_server_aclcheck(server, role, mode) pg_foreign_server_aclcheck(server, role, mode)
+#define inqud_function_aclcheck(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
+#define inqud_schema_aclcheck(schema, role) pg_namespace_aclcheck(schema, role, ACL_USAGE)
+#define inqud_database_ownercheck(database, role) pg_database_ownercheck(database, role)
+#define inqud_may_act_as(role, other) is_member_of_role(role, other)
+#define inqud_name_list(name) stringToQualifiedNameList(name)
+#define inqud_init_materialized(fcinfo) SetSingleFuncCall(fcinfo, 0)
 #endif
-}
 
 static inline AclResult
-inqud_function_aclcheck(Oid function, Oid roleid)
+inqud_database_aclcheck(Oid dbid, Oid roleid, AclMode mode)
 {
 #if PG_VERSION_NUM >= 160000
-	return object_aclcheck(ProcedureRelationId, function, roleid, ACL_EXECUTE);
+	return object_aclcheck(DatabaseRelationId, dbid, roleid, mode);
 #else
-	return pg_proc_aclcheck(function, roleid, ACL_EXECUTE);
+	return pg_database_aclcheck(dbid, roleid, mode);
 #endif
 }
 
-/* "schema.function" cut at its dots, quotes understood. */
-static inline List *
-inqud_name_list(const char *name)
-{
-#if PG_VERSION_NUM >= 160000
-	return stringToQualifiedNameList(name, NULL);
-#else
-	return stringToQualifiedNameList(name);
-#endif
-}
-
-static inline bool
-inqud_database_ownercheck(Oid dbid, Oid roleid)
-{
-#if PG_VERSION_NUM >= 160000
-	return object_ownercheck(DatabaseRelationId, dbid, roleid);
-#else
-	return pg_database_ownercheck(dbid, roleid);
-#endif
-}
-
-/* A set for the life of the process: owned by a memory context until 16, by nobody since 17. */
-static inline WaitEventSet *
-inqud_create_wait_event_set(int nevents)
-{
+/* A wait event set that lives as long as the process: in a memory context until 16, without a resource owner since 17. */
 #if PG_VERSION_NUM >= 170000
-	return CreateWaitEventSet(NULL, nevents);
+#define inqud_create_wait_event_set(nevents) CreateWaitEventSet(NULL, nevents)
 #else
-	return CreateWaitEventSet(TopMemoryContext, nevents);
+#define inqud_create_wait_event_set(nevents) CreateWaitEventSet(TopMemoryContext, nevents)
 #endif
-}
 
-/* What a process of ours, or a session for us, waits for. */
+/* What a worker, the launcher, or a session in a function of ours waits for. */
 typedef enum InqudWait
 {
 	INQUD_WAIT_TRANSFER,		/* an answer from the network */
@@ -109,7 +98,7 @@ typedef enum InqudWait
 	INQUD_WAIT_WORKER			/* the worker's end */
 } InqudWait;
 
-/* What pg_stat_activity shows meanwhile: extensions can name theirs since 17. */
+/* The wait event for pg_stat_activity: an extension can name its own since 17. */
 static inline uint32
 inqud_wait_event(InqudWait what)
 {
@@ -127,36 +116,22 @@ inqud_wait_event(InqudWait what)
 #endif
 }
 
-/* A set-returning function that fills a tuplestore; renamed in 16. */
-static inline void
-inqud_init_materialized(FunctionCallInfo fcinfo)
-{
-#if PG_VERSION_NUM >= 160000
-	InitMaterializedSRF(fcinfo, 0);
-#else
-	SetSingleFuncCall(fcinfo, 0);
-#endif
-}
-
-/* A generated column that is computed when it is read, which no trigger in C sees; since 18. */
-static inline bool
-inqud_is_virtual(TupleDesc desc, int column)
-{
+/* Whether a column is a virtual generated one, whose value a trigger in C does not get; since 18. */
 #if PG_VERSION_NUM >= 180000
-	return TupleDescAttr(desc, column - 1)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
+#define inqud_is_virtual(desc, column) \
+	(TupleDescAttr(desc, (column) - 1)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #else
-	return false;
+#define inqud_is_virtual(desc, column) false
 #endif
-}
 
-/* Timeouts that not every version has, as members of a list of settings; since 17. */
+/* Members of a list of settings that switches timeouts off: those since 17. */
 #if PG_VERSION_NUM >= 170000
 #define INQUD_NEWER_TIMEOUTS {"transaction_timeout", "0"},
 #else
 #define INQUD_NEWER_TIMEOUTS
 #endif
 
-/* Times of a file to the nanosecond. */
+/* A file's times with nanoseconds. */
 #ifdef __APPLE__
 #define INQUD_STAT_MTIME(st) ((st).st_mtimespec)
 #define INQUD_STAT_CTIME(st) ((st).st_ctimespec)

@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * crypto.c
- *		The server's HMAC and random numbers, as the client asks for them.
+ *		The server's HMAC and random numbers, for the client (InqudCrypto).
+ *
+ * These functions must not throw, since the client calls them; only
+ * inqud_random_lease() and the functions for digests may.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,11 +16,12 @@
 #include "utils/resowner.h"
 
 /*
- * The server's HMAC registers what it opens with the current resource owner, and
- * the worker signs between its transactions, where there is none: lend it one.
+ * Set a resource owner if there is none, and return the one before, for the caller
+ * to set again.  The server's HMAC registers with the current one, and the worker
+ * signs between its transactions, where there is none.
  */
 static ResourceOwner
-lend_owner(void)
+ensure_resource_owner(void)
 {
 	static ResourceOwner own = NULL;
 	ResourceOwner before = CurrentResourceOwner;
@@ -31,21 +35,17 @@ lend_owner(void)
 	return before;
 }
 
+/* HMAC over data1 followed by data2; false when it fails. */
 static bool
 hmac(pg_cryptohash_type type, const void *key, size_t keylen,
 	 const void *data1, size_t len1, const void *data2, size_t len2,
 	 uint8 *digest, size_t digest_len)
 {
-	ResourceOwner before = lend_owner();
+	ResourceOwner before = ensure_resource_owner();
 	pg_hmac_ctx *ctx = pg_hmac_create(type);
 	bool		ok;
 
-	if (ctx == NULL)
-	{
-		CurrentResourceOwner = before;
-		return false;
-	}
-	ok = pg_hmac_init(ctx, key, keylen) >= 0 &&
+	ok = ctx != NULL && pg_hmac_init(ctx, key, keylen) >= 0 &&
 		(len1 == 0 || pg_hmac_update(ctx, data1, len1) >= 0) &&
 		(len2 == 0 || pg_hmac_update(ctx, data2, len2) >= 0) &&
 		pg_hmac_final(ctx, digest, digest_len) >= 0;
@@ -82,7 +82,44 @@ const InqudCrypto inqud_crypto = {
 	.random = strong_random,
 };
 
-/* Who holds a lease: a number nobody guesses and no two processes share. */
+/*
+ * Each text is hashed with what came before it as the key, so that texts cannot be
+ * cut elsewhere to the same end.  The first key is random, and in no memory that is
+ * shared: processes inherit it from the postmaster, or have their own.
+ */
+static uint8 digest_key[PG_SHA256_DIGEST_LENGTH];
+static bool digest_key_drawn = false;
+
+void
+inqud_digest_init(void)
+{
+	if (digest_key_drawn)
+		return;
+	if (!pg_strong_random(digest_key, sizeof(digest_key)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random number")));
+	digest_key_drawn = true;
+}
+
+void
+inqud_digest_texts(InqudDigest *digest, const char *const *texts, const size_t *lengths, int n)
+{
+	int			i;
+
+	inqud_digest_init();
+	memcpy(digest->bytes, digest_key, sizeof(digest_key));
+	for (i = 0; i < n; i++)
+	{
+		InqudDigest before = *digest;
+
+		if (!hmac_sha256(before.bytes, sizeof(before.bytes), texts[i], lengths[i], NULL, 0, digest->bytes))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not compute HMAC")));
+	}
+}
+
 int64
 inqud_random_lease(void)
 {

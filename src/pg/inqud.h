@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * inqud.h
- *		What the files of src/pg share: settings, catalog access, the calls
- *		of one transfer, and errors.
+ *		What C needs of this server: the extension and its owner, statements, rows
+ *		and texts between the database and the client.
  *
- * Words: a project is a foreign server; a task is a call that is due; an
- * outcome is how it ended; a lane is what the worker keeps per project.
+ * It must know no project.  Words: a project is a foreign server; an outcome is how
+ * a call ended.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,304 +22,171 @@
 
 #include "client/inqud_client.h"
 #include "pg/compat.h"
-#include "pg/options.h"
 
-/* ---------------------------------------------------------------------
- * module.c: settings
- * ---------------------------------------------------------------------
- */
-extern bool inqud_enabled;
-extern char *inqud_worker_role;
-extern int	inqud_max_workers;
+/* ---- extension.c: finding the extension, and acting as its owner ---- */
 
-extern const char *inqud_user_agent(void);
-
-/* ---------------------------------------------------------------------
- * catalog.c: finding the extension, and acting as its owner
- * ---------------------------------------------------------------------
- */
-
-/* What is switched while this code acts as the extension's owner. */
+/* What inqud_enter() has saved, for inqud_leave(). */
 typedef struct InqudRole
 {
-	Oid			userid;			/* who asked */
+	Oid			userid;			/* the role before */
 	int			sec_context;
 	int			guc_level;
 } InqudRole;
 
-/* Is the extension here, and schema inqud its member?  Cached until it changes. */
+/* Whether the extension exists and schema inqud is its member.  Needs a transaction; cached. */
 extern bool inqud_extension_present(void);
 
-/* Its version, if this library was not made for it; else NULL.  After the above. */
+/* The extension's version if this library does not serve it, else NULL.  Call the function above first. */
 extern const char *inqud_unserved_version(void);
 
-/* Say so: 55000, as an ERROR or LOG. */
+/* Report with SQLSTATE 55000, at level ERROR or LOG, that this library does not serve that version. */
 extern void inqud_report_unserved(int level);
 
 /*
- * From here to inqud_leave, act as the extension's owner, with a safe
- * search_path, connected to SPI.  Errors undo all of it.  Raises 42704 when the
- * extension's schema is not what the script made, and 55000 when its version is
- * not one that this library serves.
+ * Act as the extension's owner until inqud_leave(): with search_path pg_catalog,
+ * pg_temp, generic plans, no sequential scans, no jit, and connected to SPI.  An error in
+ * between undoes all of it with the (sub)transaction.  GetUserId() is the owner then,
+ * so ask for the user's role before.  Raises 42704 when schema inqud is not a member
+ * of the extension, and 55000 when this library does not serve its version.
  */
 extern void inqud_enter(InqudRole *role);
 extern void inqud_leave(InqudRole *role);
 
-/* The tuple descriptor of one of our composite types, e.g. "_outcome"; cached. */
+/*
+ * Take the table locks of writing, before a statement of ours looks at an index.
+ * REINDEX locks a table, then its indexes: a transaction that has read through an
+ * index and then wants to write the table would wait for it, and it for that one.
+ */
+extern void inqud_lock_tables(void);
+
+/* The tuple descriptor of a composite type of ours, e.g. "_order".  The caller releases it. */
 extern TupleDesc inqud_type_desc(const char *name);
+
+/* The oid of a type in schema inqud; raises 42704. */
 extern Oid	inqud_type_oid(const char *name);
-extern Oid	inqud_type_array(const char *name);
 
 /* A statement whose plan is kept for the life of the process. */
 typedef struct InqudStatement
 {
 	const char *sql;
-	int			nargs;
-	const char *const *argtypes;	/* names; those of ours begin with "_" */
+	const char *types;			/* of its arguments, divided by a blank; ours as "inqud.name" */
 	SPIPlanPtr	plan;
-	uint32		generation;		/* of the extension it was made for */
+	uint32		generation;		/* of the extension when the plan was made */
 } InqudStatement;
 
-/* This cluster and database as a number, see inqud._home(). */
+/*
+ * Run a statement between inqud_enter and inqud_leave, and prepare it first if need be.
+ * "nulls" is as for SPI_execute_plan.  Returns the number of rows, which are in SPI_tuptable.
+ */
+extern uint64 inqud_execute(InqudStatement *statement, Datum *values, const char *nulls);
+
+/* A column, counted from 1, of the first row of a result: an int8 that is not null. */
+extern int64 inqud_first_int8(int column);
+
+/* This cluster and database as a number, as inqud._home(); cached for the process. */
 extern int64 inqud_this_home(void);
 
-/* Run it.  Between inqud_enter and inqud_leave only.  Returns the number of rows. */
-extern uint64 inqud_execute(InqudStatement *statement, Datum *values,
-							const char *nulls);
+/* The User-Agent of our requests; a constant. */
+extern const char *inqud_user_agent(void);
 
-/* ---------------------------------------------------------------------
- * task.c: tasks out of rows, outcomes into rows, and the encodings between
- * ---------------------------------------------------------------------
- */
-typedef struct InqudTask
-{
-	int64		checkout;		/* 0 = a read of what is not recorded; negative =
-								 * inqud.inbox.id of one that a webhook named */
-	bool		is_create;
-	bool		is_poked;		/* a read that stands in the tables until it is done */
-	bool		is_found;		/* of those, one that only a webhook named */
-	int64		lease;
-	int32		poke;
-	int32		attempts;
-	char	   *project;
-	char	   *project_id;		/* NULL when is_found */
-	char	   *owner;
-	char	   *checkout_id;
-	InqudOrder	order;			/* texts in UTF-8 */
-	int64		sent_expires_at;	/* what the POST said, microseconds since 1970; 0 = nothing */
-	MemoryContext context;		/* owns the task and all its texts */
-} InqudTask;
+/* A value of type name, palloc'ed. */
+extern Datum inqud_name_datum(const char *name);
 
-/* Make a task of a row of type inqud._task, in a context of its own under "parent". */
-extern InqudTask *inqud_task_from_tuple(HeapTuple tuple, TupleDesc desc, MemoryContext parent);
-extern void inqud_task_free(InqudTask *task);
+/* The current role's name, palloc'ed.  Between inqud_enter and inqud_leave this is the owner. */
+extern char *inqud_current_role(void);
 
-/* Build the HTTP request of a task; NULL with *why when it cannot be. */
-extern InqudRequest *inqud_task_request(InqudTask *task, const InqudProject *project,
-										const char **why);
+/* Enter, execute and leave.  Returns the first column of the first row, palloc'ed; 0 when null or without a row. */
+extern Datum inqud_value_of(InqudStatement *statement, Datum *values, const char *nulls);
 
-/* How a call ended; lives until its outcome is recorded. */
-typedef struct InqudResult
-{
-	const char *outcome;		/* inqud_outcome_name(), or "held", "blocked" */
-	const char *message;		/* UTF-8 */
-	int			http_status;
-	TimestampTz started;
-	TimestampTz arrived;
-	int64		retry_in_ms;
-	int64		retry_for_ms;
-	int64		read_in_ms;
-	InqudReply *reply;			/* or NULL */
-} InqudResult;
+/* The same before inqud_leave, of a column counted from 1; in the context from before inqud_enter. */
+extern Datum inqud_keep_value(int column);
 
-/* An inqud._outcome of it. */
-extern Datum inqud_outcome_datum(const InqudTask *task, const InqudResult *result);
+/* The row of inqud.checkout with this id; raises 42704 when it does not exist. */
+extern Datum inqud_checkout_row(int64 id);
+
+/* A column of type text of a composite value, palloc'ed; NULL when it is null. */
+extern char *inqud_row_text(HeapTupleHeader row, const char *column);
 
 /*
- * Text between the database's encoding and UTF-8.  Neither raises an error: "to"
- * puts '?' where the database holds what is no text, "from" gives NULL where the
- * database cannot say it.  "ascii_of" is for such texts: the rest becomes '?'.
+ * How full the server's queue of notices is, from 0 to 1.  Asking has the server forget
+ * what all listeners have read, which it otherwise does only when a notice is sent.
+ */
+extern double inqud_notices_usage(void);
+
+/* Sleep for at most "ms" milliseconds, or until the latch is set; handles interrupts, which may throw. */
+extern void inqud_nap(long ms, InqudWait what);
+
+/* ---- rows.c: words, JSON, and encodings ---- */
+
+/* What a call does, and what a queue row is for. */
+typedef enum InqudKind
+{
+	INQUD_KIND_READ,
+	INQUD_KIND_CREATE,
+	INQUD_KIND_FOUND,			/* a read of an id that only a webhook named */
+	INQUD_KIND_CALL,			/* a call of on_status */
+	INQUD_KIND_INBOX			/* rows of inqud.inbox that wait */
+} InqudKind;
+
+/* The index of a word in a list; raises an internal error if it is not there. */
+extern int	inqud_place_of_word(const char *const *words, int n, const char *word);
+
+/* The kind of a word in the tables; raises an internal error for an unknown word. */
+extern InqudKind inqud_kind_of(const char *word);
+
+/* The word of a fault in inqud.checkout.fault, and back; NULL for INQUD_FAULT_NONE. */
+extern const char *inqud_fault_word(InqudFault fault);
+extern InqudFault inqud_fault_of_word(const char *word);
+
+/*
+ * Convert JSON to jsonb; false if the database cannot store it.  In a database that is
+ * not UTF-8, jsonb_in can refuse JSON that the client has accepted (an escape for a
+ * character that the encoding lacks), hence a subtransaction there.  In UTF-8 it cannot.
+ */
+extern bool inqud_json_value(const char *json, Datum *value);
+
+/*
+ * Convert a text from the database's encoding to UTF-8, or back; palloc'ed, NULL for
+ * NULL.  Neither raises an error: for a text that cannot be converted, "to" replaces
+ * all bytes beyond ASCII by '?', and "from" returns NULL.  "ascii_of" replaces these
+ * bytes in any text.
  */
 extern char *inqud_to_utf8(const char *text);
 extern char *inqud_from_utf8(const char *text);
 extern char *inqud_ascii_of(const char *text);
 
+/*
+ * Convert a whole text between two encodings into "out", which has "size" bytes:
+ * INQUD_CONVERTED_SIZE of its length.  False where a character has no
+ * counterpart, or the server no conversion.  The caller owns "out", so that it
+ * can have it wiped.
+ */
+#define INQUD_CONVERTED_SIZE(len) ((int) (len) * MAX_CONVERSION_GROWTH + 1)
+extern bool inqud_convert(const char *text, int from, int to, char *out, int size);
+
+/* Microseconds since 1970, as in the client, to and from the server's, since 2000. */
 extern TimestampTz inqud_from_unix(int64 usec);
 extern int64 inqud_to_unix(TimestampTz when);
 
-/* ---------------------------------------------------------------------
- * crypto.c: the server's HMAC and random for the client
- * ---------------------------------------------------------------------
- */
+/* ---- crypto.c: the server's HMAC and random numbers for the client ---- */
 extern const InqudCrypto inqud_crypto;
+
+/*
+ * A new lease: a random number, not 0, that no other process has and no user can guess.
+ * Raises XX000 without random numbers.
+ */
 extern int64 inqud_random_lease(void);
 
-/* ---------------------------------------------------------------------
- * transfer.c: one call of this session
- * ---------------------------------------------------------------------
+/*
+ * Draw the random key of digests, unless this process has one; for _PG_init, so that
+ * all processes of a server have the same.  Raises XX000 without random numbers.
  */
+extern void inqud_digest_init(void);
 
 /*
- * Send the request and wait for its end, open to cancel and termination at any
- * time.  The reply is freed with "context".
+ * A keyed digest of n texts: equal in all processes of a server for equal texts, and
+ * for no others.  Raises XX000.
  */
-extern void inqud_call(const InqudProject *project, const InqudTask *task,
-					   const InqudRequest *request, InqudResult *result,
-					   MemoryContext context);
-
-/*
- * The same on a new connection, with the response itself besides, but for its
- * body; texts are in "context".  Returns 0, or, with nothing sent, how many
- * microseconds its turn is away under the rate limit, if that is too long.
- */
-extern int64 inqud_call_anew(const InqudProject *project, const InqudTask *task,
-							 const InqudRequest *request, InqudResult *result,
-							 InqudResponse *response, MemoryContext context);
-
-/* Raises 55000 in the worker, which must not wait for a call. */
-extern void inqud_refuse_in_worker(void);
-
-/* The longest pause that a server's Retry-After may impose, in ms. */
-#define INQUD_MAX_RETRY_AFTER (60 * 60 * 1000)
-
-/* Free with the memory context. */
-extern void inqud_request_free_with(InqudRequest *request, MemoryContext context);
-
-/* ---------------------------------------------------------------------
- * errors.c: what an API failure is to a user; the one place that raises IQxxx
- * ---------------------------------------------------------------------
- */
-#define ERRCODE_INQUD_REFUSED		MAKE_SQLSTATE('I','Q','0','0','1')
-#define ERRCODE_INQUD_CREDENTIALS	MAKE_SQLSTATE('I','Q','0','0','2')
-#define ERRCODE_INQUD_THROTTLED		MAKE_SQLSTATE('I','Q','0','0','3')
-#define ERRCODE_INQUD_UNKNOWN		MAKE_SQLSTATE('I','Q','0','0','4')
-#define ERRCODE_INQUD_REPLY			MAKE_SQLSTATE('I','Q','0','0','5')
-#define ERRCODE_INQUD_DIGEST		MAKE_SQLSTATE('I','Q','0','0','6')
-
-extern void inqud_raise_outcome(const InqudTask *task, const InqudProject *project,
-								const InqudResult *result) pg_attribute_noreturn();
-/* The answer to a create is not of this order; texts in the database's encoding. */
-extern void inqud_raise_misfit(const char *order_id, const char *why) pg_attribute_noreturn();
-extern void inqud_raise_throttled(const InqudProject *project, int64 wait_ms) pg_attribute_noreturn();
-
-/* A webhook that is not genuine, or cannot be shown to be. */
-extern void inqud_raise_digest(const InqudProject *project, const char *detail,
-							   const char *hint) pg_attribute_noreturn();
-
-/* A text from outside, for people; what the database's encoding lacks becomes '?'. */
-extern char *inqud_readable(const char *utf8);
-
-/* One sentence for the row's "error" and the event: outcome, status, Inqud's words.  UTF-8, palloc'ed. */
-extern char *inqud_outcome_text(const InqudReply *reply, const InqudResponse *response);
-
-/* ---------------------------------------------------------------------
- * hide.c: what must not come back out of what the other side says
- * ---------------------------------------------------------------------
- */
-extern void inqud_hide_in_reply(InqudReply *reply, const InqudProject *project,
-								const InqudRequest *request);
-extern void inqud_hide_in_webhook(InqudWebhook *webhook, const InqudProject *project);
-
-/* ---------------------------------------------------------------------
- * enqueue.c: orders into the queue
- * ---------------------------------------------------------------------
- */
-
-/* An order as the caller gave it, in the database's encoding. */
-typedef struct InqudNewOrder
-{
-	const char *order_id;
-	const char *name;
-	const char *return_url;
-	const char *currency;		/* or NULL */
-	const char *type;			/* or NULL = by the amount */
-	bool		has_amount;
-	Datum		amount;			/* numeric */
-	bool		has_expires_at;
-	TimestampTz expires_at;
-	bool		has_extra;
-	Datum		extra;			/* jsonb */
-} InqudNewOrder;
-
-/*
- * Check an order against the rules of section 3 of the design; raises the
- * error, or fills in the type.
- */
-extern void inqud_check_order(InqudNewOrder *order, const InqudProject *project);
-
-/* The order as inqud._order. */
-extern Datum inqud_order_datum(const InqudNewOrder *order);
-
-/*
- * Queue n orders of one project as the current user.  Returns the id of the
- * last one.
- */
-extern int64 inqud_enqueue(const InqudProject *project, Datum *orders, int n);
-
-/* Queue one order as the current user; the quicker way for one. */
-extern int64 inqud_enqueue_one(const InqudProject *project, const InqudNewOrder *order);
-
-/* ---------------------------------------------------------------------
- * gather.c: the orders of one statement's row triggers, recorded together
- * ---------------------------------------------------------------------
- */
-
-/* The context to make an order in that is to be gathered; NULL when it must be queued by itself. */
-extern MemoryContext inqud_gathering(InqudProject *project, Oid relation);
-
-/* Gather an order, whose texts are in that context. */
-extern void inqud_gather(const InqudNewOrder *order);
-
-/* For _PG_init. */
-extern void inqud_gather_init(void);
-
-/* ---------------------------------------------------------------------
- * row.c: small things that the SQL functions share
- * ---------------------------------------------------------------------
- */
-extern Datum inqud_name_datum(const char *name);
-extern char *inqud_current_role(void);
-
-/* Run a statement of ours that gives one composite value; 0 when null or no row. */
-extern Datum inqud_row_of(InqudStatement *statement, Datum *values);
-
-/* The row of inqud.checkout with this id, as it is now; 0 or an error (42704) when it is gone. */
-extern Datum inqud_checkout_row_if_any(int64 id);
-extern Datum inqud_checkout_row(int64 id);
-
-/* A composite column of the first row of a result, in the context from before SPI. */
-extern Datum inqud_keep_row(int column);
-
-/* Sleep, open to interrupts. */
-extern void inqud_nap(long ms, InqudWait what);
-
-/* ---------------------------------------------------------------------
- * unchanged.c: what a session remembers of reads that brought nothing new
- * ---------------------------------------------------------------------
- */
-
-/* Which versions of a checkout's row and of its queue row these are. */
-typedef struct InqudVersion
-{
-	TransactionId xmin[2];
-	ItemPointerData tid[2];
-} InqudVersion;
-
-/* The columns that tell, of the aliases k and q; from "column" on in a result. */
-#define INQUD_VERSION_COLUMNS "k.xmin, k.ctid, q.xmin, q.ctid"
-extern InqudVersion inqud_version(HeapTuple tuple, TupleDesc desc, int column);
-
-/* The task of reading a checkout as it was at its last read; NULL if that is not known. */
-extern InqudTask *inqud_recall(const char *project, const char *checkout_id, MemoryContext work);
-
-/* The row, if it and the reply are as they were when it brought nothing new, else 0. */
-extern Datum inqud_row_if_unchanged(const InqudTask *task, uint64 hash);
-extern void inqud_forget_unchanged(const char *checkout_id);
-
-/*
- * This reply has brought nothing new to a row that was in this version before.
- * Returns the row as it is now, 0 when it is gone.
- */
-extern Datum inqud_note_unchanged(const InqudTask *task, uint64 hash, const InqudVersion *version);
+extern void inqud_digest_texts(InqudDigest *digest, const char *const *texts, const size_t *lengths, int n);
 
 #endif							/* INQUD_H */

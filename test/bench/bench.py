@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The benchmark: "make bench" runs all lines, "make bench P2" one of them.
+"""The benchmark: "make bench" runs all lines, "make bench W3" one of them.
 
     bench.py [--smoke | --quick] [LINE ...]
 
@@ -13,12 +13,15 @@ import traceback
 
 import calls
 import growth
-import queueing
+import large
+import latency
+import triggers
+import whole
 from stage import Stage
 from table import Table
 
-LINES = {"P1": calls.p1, "P2": calls.p2, "P3": calls.p3, "P4": queueing.p4, "P5": calls.p5,
-         "P6": growth.p6, "P7": queueing.p7, "P8": growth.p8}
+LINES = {"W1": whole.w1, "W2": whole.w2, "W3": whole.w3, "W4": triggers.w4, "W5": latency.w5, "P1": calls.p1,
+         "P3": calls.p3, "P4": triggers.p4, "P5": latency.p5, "P6": growth.p6, "P7": large.p7, "P8": growth.p8}
 
 
 def smoke():

@@ -1,11 +1,13 @@
 /*
- * latency.c CONNINFO PROJECT N RATE
- *		From the commit of an order to the notice of its URL, N times: one after
- *		the other has been answered (RATE 0), or RATE a second whatever happens.
+ * latency.c CONNINFO CHANNEL WORD FIRST N RATE SQL
+ *		From the commit of SQL to the notice that what follows of it is there, N
+ *		times: one after the other has been answered (RATE 0), or RATE a second
+ *		whatever happens.
  *
- * The notice is sent by the commit that makes the URL visible.  Time begins
- * when the order's commit has been answered.  Prints "median minimum maximum
- * p99" in milliseconds.
+ * In SQL, {} stands for a number, FIRST and so on.  It returns the checkout; the
+ * notice is one on CHANNEL that has this checkout's id and WORD, and is sent by
+ * the very commit that makes the news visible.  Time begins when SQL's commit
+ * has been answered.  Prints "median minimum maximum p99" in milliseconds.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -28,16 +30,17 @@ static int	n_orders;
 static int	n_visible;
 
 static void
-insert_order(const char *project, long key)
+run(const char *sql, long key)
 {
-	char		sql[512];
+	const char *at = strstr(sql, "{}");
+	char		text[1024];
 	PGresult   *result;
 	Order	   *order = &orders[n_orders];
 
-	snprintf(sql, sizeof(sql),
-			 "INSERT INTO bench.orders_%s (id, total, currency) VALUES (%ld, 10, 'USD');"
-			 " SELECT currval('inqud.checkout_id_seq')", project, key);
-	result = PQexec(writer, sql);
+	if (at == NULL)
+		die("no {} in %s", sql);
+	snprintf(text, sizeof(text), "%.*s%ld%s", (int) (at - sql), sql, key, at + 2);
+	result = PQexec(writer, text);
 	order->committed = now_s();
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
 		die("%s", PQerrorMessage(writer));
@@ -48,7 +51,7 @@ insert_order(const char *project, long key)
 
 /* Takes the notices that are there, waiting for the first one up to so long. */
 static void
-hear(int timeout_ms)
+hear(const char *word, int timeout_ms)
 {
 	struct pollfd socket = {.fd = PQsocket(listener), .events = POLLIN};
 	PGnotify   *notice;
@@ -65,10 +68,8 @@ hear(int timeout_ms)
 
 		for (i = n_orders - 1; i >= 0 && orders[i].id != id; i--)
 			 /* look on */ ;
-		if (i >= 0 && orders[i].visible == 0)
+		if (i >= 0 && orders[i].visible == 0 && strstr(notice->extra, word) != NULL)
 		{
-			if (strstr(notice->extra, "\"open\"") == NULL)
-				die("not opened: %s", notice->extra);
 			orders[i].visible = now;
 			n_visible++;
 		}
@@ -76,40 +77,50 @@ hear(int timeout_ms)
 	}
 }
 
-int
-main(int argc, char **argv)
+/* Until n have been sent and heard of. */
+static void
+work(const char *word, long first, int n, double rate, const char *sql)
 {
-	double	   *times;
-	double		next;
-	double		rate;
-	int			n;
-	int			i;
+	double		next = now_s();
+	double		heard = next;
+	int			before = 0;
 
-	if (argc != 5)
-		die("usage: latency CONNINFO PROJECT N RATE");
-	n = (int) number(argv[3]);
-	rate = (double) number(argv[4]);
-	writer = open_database(argv[1]);
-	listener = open_database(argv[1]);
-	must(listener, "LISTEN inqud");
-	orders = calloc(n, sizeof(Order));
-	times = calloc(n, sizeof(double));
-	next = now_s();
 	while (n_visible < n)
 	{
 		double		now = now_s();
 
 		if (n_orders < n && (rate > 0 ? now >= next : n_visible == n_orders))
 		{
-			insert_order(argv[2], (long) (now * 1e6));
+			run(sql, first + n_orders);
 			next += rate > 0 ? 1 / rate : 0;
 		}
-		if (now - next > 60)
-			die("no URL after a minute");
-		if (rate == 0)
-			next = now;
-		hear(n_orders < n && rate > 0 ? (next > now ? (int) ((next - now) * 1e3) : 0) : 100);
+		hear(word, n_orders < n && rate > 0 ? (next > now ? (int) ((next - now) * 1e3) : 0) : 100);
+		if (n_visible > before)
+			heard = now;
+		before = n_visible;
+		if (now - heard > 60)
+			die("no news for a minute");
 	}
+}
+
+int
+main(int argc, char **argv)
+{
+	double	   *times;
+	char		listen[64];
+	int			n;
+	int			i;
+
+	if (argc != 8)
+		die("usage: latency CONNINFO CHANNEL WORD FIRST N RATE SQL");
+	n = (int) number(argv[5]);
+	writer = open_database(argv[1]);
+	listener = open_database(argv[1]);
+	snprintf(listen, sizeof(listen), "LISTEN %s", argv[2]);
+	must(listener, listen);
+	orders = calloc(n, sizeof(Order));
+	times = calloc(n, sizeof(double));
+	work(argv[3], number(argv[4]), n, (double) number(argv[6]), argv[7]);
 	for (i = 0; i < n; i++)
 		times[i] = orders[i].visible - orders[i].committed;
 	print_spread(times, n);

@@ -19,7 +19,6 @@ static double deadline = -1;
 static int	n_running;
 static Slot *free_slots;
 static PoolDone on_done;
-static const char *target;
 static struct curl_slist *headers;
 
 static int
@@ -66,30 +65,27 @@ on_body(char *data, size_t size, size_t n, void *arg)
 }
 
 static void
-add_slot(bool post)
+add_slot(size_t caller_size)
 {
 	Slot	   *slot = calloc(1, sizeof(Slot));
 
+	slot->caller = calloc(1, caller_size);
 	slot->easy = curl_easy_init();
-	curl_easy_setopt(slot->easy, CURLOPT_URL, target);
 	curl_easy_setopt(slot->easy, CURLOPT_PRIVATE, slot);
 	curl_easy_setopt(slot->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(slot->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(slot->easy, CURLOPT_WRITEDATA, slot);
 	curl_easy_setopt(slot->easy, CURLOPT_HTTPHEADER, headers);
-	if (post)
-		curl_easy_setopt(slot->easy, CURLOPT_POST, 1L);
 	slot->next = free_slots;
 	free_slots = slot;
 }
 
-int
-pool_open(const char *url, int window, bool post, PoolDone done)
+void
+pool_open(int window, size_t caller_size, PoolDone done)
 {
 	int			i;
 
 	curl_global_init(CURL_GLOBAL_DEFAULT);
-	target = url;
 	on_done = done;
 	poller = epoll_create1(EPOLL_CLOEXEC);
 	multi = curl_multi_init();
@@ -101,8 +97,7 @@ pool_open(const char *url, int window, bool post, PoolDone done)
 	headers = curl_slist_append(headers, "X-Token-API-Secret: secret");
 	headers = curl_slist_append(headers, "Expect:");
 	for (i = 0; i < window; i++)
-		add_slot(post);
-	return poller;
+		add_slot(caller_size);
 }
 
 Slot *
@@ -119,8 +114,10 @@ void
 pool_start(Slot *slot)
 {
 	slot->reply_len = 0;
+	curl_easy_setopt(slot->easy, CURLOPT_URL, slot->url);
 	if (slot->request[0] != '\0')
 	{
+		curl_easy_setopt(slot->easy, CURLOPT_POST, 1L);
 		curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDSIZE, (long) strlen(slot->request));
 		curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDS, slot->request);
 	}
@@ -168,7 +165,7 @@ collect(void)
 		curl_multi_remove_handle(multi, easy);
 		n_running--;
 		slot->reply[slot->reply_len] = '\0';
-		on_done(slot, status);
+		on_done(slot);
 		slot->next = free_slots;
 		free_slots = slot;
 	}

@@ -8,7 +8,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #define BODY_SIZE 8192
 
@@ -16,16 +15,17 @@ typedef struct Slot
 {
 	struct Slot *next;			/* free ones */
 	void	   *easy;			/* a CURL */
-	int64_t		tag;			/* of the caller */
-	char		request[2048];
+	void	   *caller;			/* memory of the caller's */
+	char		url[512];
+	char		request[2048];		/* empty for a GET */
 	char		reply[BODY_SIZE];
 	size_t		reply_len;
 } Slot;
 
-/* A transfer has ended; the slot is free again afterwards. */
-typedef void (*PoolDone) (Slot *slot, long status);
+/* A transfer has ended well; the slot is free again afterwards. */
+typedef void (*PoolDone) (Slot *slot);
 
-extern int	pool_open(const char *url, int window, bool post, PoolDone done);	/* the epoll descriptor */
+extern void pool_open(int window, size_t caller_size, PoolDone done);
 extern Slot *pool_take(void);	/* NULL when the window is full */
 extern void pool_start(Slot *slot);
 extern int	pool_running(void);

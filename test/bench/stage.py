@@ -1,59 +1,23 @@
-"""What the benchmark runs on: the programs, an nginx that answers alike each time, and a throw-away server.
+"""What the benchmark runs on: the programs, the API, and a throw-away server.
 
-Must not measure anything. All of it is on loopback or a socket, on free ports, in one temporary folder, and ends with the run.
+Must not judge anything. All of it is on loopback or a socket, on free ports, in one temporary folder, and ends with the run.
 """
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
-import urllib.request
+
+from api import PROJECT_ID, Api, Trouble
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BIN = os.path.dirname(os.environ["PG_CONFIG"])
-PROJECT_ID = "CAP-aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
-DELAY_MS = 100
-
-# A reply of the API with every member that is documented; {id} is a variable of nginx.
-REPLY = ('{"id":"{id}","projectId":"' + PROJECT_ID + '","projectName":"demo","merchantDomain":"shop.example",'
-         '"status":"NEW","reason":null,"type":"FIXED_PRICE","fixedAmount":{"currency":"USD","amount":10.00},'
-         '"suggestedAmounts":null,"cryptoCurrencies":["ETHEREUM_USDT","TRON_USDT"],'
-         '"cryptoCurrenciesByBlockchain":{"ETHEREUM":["ETHEREUM_USDT"],"TRON":["TRON_USDT"]},'
-         '"cryptoCurrencyDetails":{},"estimatedPayAmounts":{"ETHEREUM_USDT":9.946291,"TRON_USDT":9.946291},'
-         '"minLimits":{},"maxLimits":{},"merchantFixedPlatformFees":{"ETHEREUM_USDT":0.1},'
-         '"merchantPercentPlatformFees":{"ETHEREUM_USDT":5},"payerFixedPlatformFees":{},"payerPercentPlatformFees":{},'
-         '"request":null,"acquiringUrl":"https://paycrypto.inqud.com/checkout/{id}",'
-         '"createdAt":"2029-12-31T09:17:26.081523507Z","lastUpdatedAt":null,"expiresAt":"2090-01-01T12:00:00Z"}')
-
-NGINX = """
-load_module /usr/lib/nginx/modules/ngx_http_echo_module.so;
-daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/nginx.log;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off; default_type application/json; tcp_nodelay on;
-    keepalive_timeout 1h; keepalive_time 1d; keepalive_requests 1000000000;
-    client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
-    server {{
-        listen 127.0.0.1:{quick} backlog=4096;
-        location = /status {{ stub_status; }}
-        location ~ /checkouts$ {{ return 200 '{created}'; }}
-        location ~ /checkouts/(?<cco>CCO-[0-9a-z-]+)$ {{ return 200 '{read}'; }}
-    }}
-    server {{
-        listen 127.0.0.1:{slow} backlog=4096;
-        location ~ /checkouts$ {{ echo_sleep {delay}; echo -n '{created}'; }}
-    }}
-}}
-"""
 
 CONF = """
 listen_addresses = ''
 unix_socket_directories = '{dir}'
-shared_preload_libraries = 'inqud,pg_stat_statements'
-pg_stat_statements.track = none
+shared_preload_libraries = 'inqud'
 dynamic_shared_memory_type = mmap
 shared_buffers = '512MB'
 max_wal_size = '8GB'
@@ -62,15 +26,12 @@ max_connections = 50
 inqud.enabled = off
 """
 
-
-class Trouble(Exception):
-    """Something that keeps the benchmark from measuring."""
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+# The checkouts and whatever hangs on one, and the contenders' tables.
+TABLES = ("SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c "
+          "WHERE c.relkind = 'r' AND (c.relnamespace IN ('bench'::regnamespace, 'peer'::regnamespace) "
+          "OR c.oid = 'inqud.checkout'::regclass OR c.relnamespace = 'inqud'::regnamespace AND EXISTS "
+          "(SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'checkout'))")
+WORKER = "inqud.worker WHERE database = current_database()"
 
 
 def run(*command, feed=None, env=None, timeout=1800):
@@ -82,9 +43,21 @@ def run(*command, feed=None, env=None, timeout=1800):
 
 
 def cpu_s(pid):
-    """Seconds of CPU that a process has used, to the nanosecond."""
-    with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
-        return int(file.read().split()[0]) / 1e9
+    """Seconds of CPU that a process has used, to the nanosecond; none if it is gone."""
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[0]) / 1e9
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+
+
+def stat_of(pid):
+    """The numbers of /proc/PID/stat after the state: parent first, CPU of children that have ended at 12 and 13."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return [int(x) for x in file.read().rpartition(")")[2].split()[1:]]
+    except (FileNotFoundError, ProcessLookupError):
+        return [0]
 
 
 def private_kb(pid):
@@ -92,48 +65,39 @@ def private_kb(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:"))
 
 
-class Api:
-    """nginx: a port that answers at once and one that answers after DELAY_MS."""
+class Session:
+    """One psql that stays, for what is asked often, or goes on meanwhile."""
 
-    def __init__(self, folder):
-        os.mkdir(folder)
-        self.quick, self.slow = free_port(), free_port()
-        with open(f"{folder}/nginx.conf", "w", encoding="ascii") as file:
-            file.write(NGINX.format(dir=folder, quick=self.quick, slow=self.slow, delay=DELAY_MS / 1000,
-                                    created=REPLY.replace("{id}", "CCO-$request_id"),
-                                    read=REPLY.replace("{id}", "$cco")))
-        self.process = subprocess.Popen(["/usr/sbin/nginx", "-c", f"{folder}/nginx.conf", "-e", f"{folder}/nginx.log"],
-                                        stderr=subprocess.PIPE, text=True)
-        for port in (self.quick, self.slow):
-            self.wait_for(port)
+    def __init__(self, db):
+        self.process = subprocess.Popen(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=db.env)
+        self.pid = int(self.sql("SELECT pg_backend_pid()"))
 
-    def wait_for(self, port):
-        until = time.monotonic() + 20
-        while time.monotonic() < until and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        self.process.kill()
-        raise Trouble(f"nginx did not start: {self.process.stderr.read()}")
+    def send(self, text):
+        self.process.stdin.write(f"{text};\n\\echo .\n")
+        self.process.stdin.flush()
 
-    def url(self, slow=False):
-        return f"http://127.0.0.1:{self.slow if slow else self.quick}"
+    def receive(self):
+        lines = []
+        for line in self.process.stdout:
+            if line == ".\n":
+                return "\n".join(lines)
+            lines.append(line.rstrip("\n"))
+        raise Trouble(f"psql: {lines}")
 
-    def create_url(self, slow=False):
-        return f"{self.url(slow)}/v1/user/crypto-acquiring/{PROJECT_ID}/checkouts"
+    def sql(self, text):
+        self.send(text)
+        return self.receive()
 
-    def requests(self):
-        """How many have been answered so far."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{self.url()}/status", timeout=20) as reply:
-            return int(reply.read().split()[9])
+    def until(self, question, seconds=900, pause=0.02):
+        end = time.monotonic() + seconds
+        while self.sql(f"SELECT {question}") != "t":
+            if time.monotonic() > end:
+                raise Trouble(f"did not come true: {question}")
+            time.sleep(pause)
 
     def close(self):
-        self.process.terminate()
-        self.process.wait(20)
-        self.process.stderr.close()
+        self.process.communicate()
 
 
 class Database:
@@ -150,20 +114,33 @@ class Database:
         with open(f"{folder}/data/postgresql.conf", "a", encoding="ascii") as file:
             file.write(CONF.format(dir=folder))
         run(f"{BIN}/pg_ctl", "-D", f"{folder}/data", "-l", self.log, "-s", "-w", "start", timeout=60)
-        run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-v", f"quick={api.url()}", "-v", f"slow={api.url(True)}",
-            "-v", f"project_id={PROJECT_ID}", "-f", f"{HERE}/schema.sql", env=self.env)
+        with open(f"{folder}/data/postmaster.pid", encoding="ascii") as file:
+            self.postmaster = int(file.readline())
+        urls = [word for name in api.ports for word in ("-v", f"{name}={api.url(name)}")]
+        for file in ("schema.sql", "peer.sql"):
+            run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", *urls, "-v", f"project_id={PROJECT_ID}", "-f", f"{HERE}/{file}",
+                env=self.env)
+        self.watch = Session(self)
 
-    def sql(self, text, **settings):
+    def sql(self, text):
         """What the last statement gives, as text."""
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        return run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-", feed=text, env=dict(self.env, PGOPTIONS=options))
+        return run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-", feed=text, env=self.env)
 
     def numbers(self, text):
         return [float(x) for x in self.sql(text).split("|")]
 
+    def until(self, question, **more):
+        self.watch.until(question, **more)
+
+    def cpu_s(self):
+        """CPU of all processes of the server, those that have ended too, without the one that only watches."""
+        children = [pid for pid in os.listdir("/proc") if pid.isdigit() and stat_of(pid)[0] == self.postmaster]
+        ended = sum(stat_of(self.postmaster)[12:14]) / os.sysconf("SC_CLK_TCK")
+        return ended + sum(cpu_s(pid) for pid in [self.postmaster, *children]) - cpu_s(self.watch.pid)
+
     def set(self, name, value):
-        self.sql(f"ALTER SYSTEM SET {name} = {value}")
-        self.sql("SELECT pg_reload_conf()")
+        self.watch.sql(f"ALTER SYSTEM SET {name} = {value}")
+        self.watch.sql("SELECT pg_reload_conf()")
 
     def option(self, server, **options):
         """Server options; they exist already."""
@@ -171,34 +148,36 @@ class Database:
 
     def clear(self):
         """All tables empty, the worker gone, everything on disk."""
-        self.sql("SELECT inqud_worker_stop()")
-        self.until("SELECT pid IS NULL FROM inqud.worker WHERE database = current_database()")
+        self.stop_worker()
         self.set("inqud.enabled", "off")
-        self.sql("TRUNCATE inqud.checkout, inqud.queue, inqud.event, inqud.inbox, bench.job, bench.orders, "
-                 "bench.orders_shop, bench.orders_other, bench.orders_notice RESTART IDENTITY")
+        self.sql(f"TRUNCATE {self.watch.sql(TABLES)} RESTART IDENTITY")
         self.sql("CHECKPOINT")
+
+    def stop_worker(self):
+        self.sql("SELECT inqud_worker_stop()")
+        self.until(f"(SELECT pid IS NULL FROM {WORKER})")
 
     def start_worker(self, enabled=True):
         """The worker's process, which claims nothing unless enabled."""
         self.set("inqud.enabled", "on" if enabled else "off")
         self.sql("SELECT inqud_worker_start()")
-        self.sql("UPDATE inqud.queue SET poke = poke WHERE false")
-        self.until("SELECT pid IS NOT NULL AND state <> 'starting' FROM inqud.worker WHERE database = current_database()")
-        return int(self.sql("SELECT pid FROM inqud.worker WHERE database = current_database()"))
+        self.until(f"(SELECT pid IS NOT NULL AND state <> 'starting' FROM {WORKER})")
+        return int(self.watch.sql(f"SELECT pid FROM {WORKER}"))
 
-    def until(self, question, seconds=900, pause=0.02):
-        end = time.monotonic() + seconds
-        while self.sql(question) not in ("t", ""):
-            if time.monotonic() > end:
-                raise Trouble(f"did not come true: {question}")
-            time.sleep(pause)
+    def followed(self, n, **more):
+        """Waits until the worker follows n checkouts and has nothing else to do. Until it has looked around, the view
+        says what an earlier worker followed; hence the question about creates."""
+        self.until(f"(SELECT in_flight = 0 AND followed = {n} AND NOT EXISTS (SELECT FROM inqud.queue WHERE kind = 'create') "
+                   f"FROM {WORKER})", **more)
 
     def close(self):
         run(f"{BIN}/pg_ctl", "-D", f"{self.dir}/data", "-s", "-w", "-m", "immediate", "stop")
 
     def complaints(self):
         with open(self.log, encoding="utf-8") as file:
-            return [line for line in file if any(word in line for word in ("ERROR:", "FATAL:", "PANIC:", "WARNING:"))]
+            # a contender that listens may end while a notice is being sent to it
+            return [line for line in file if any(word in line for word in ("ERROR:", "FATAL:", "PANIC:", "WARNING:"))
+                    and "FATAL:  connection to client lost" not in line]
 
 
 class Stage:
@@ -223,13 +202,14 @@ class Stage:
 
     def close(self):
         if self.db:
+            self.db.watch.close()
             self.db.close()
         self.api.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def program(self, name, *arguments, **more):
         """The numbers that one of our programs prints."""
-        return [float(x) for x in run(f"{self.folder}/bin/{name}", *map(str, arguments), **more).split()]
+        return [float(x) for x in run(self.path(name), *map(str, arguments), **more).split()]
 
     def path(self, name):
         return f"{self.folder}/bin/{name}"

@@ -13,7 +13,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 
-sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "run"))
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools", "run"))
 
 import looks
 from chromium import Chromium

@@ -1,6 +1,6 @@
 """Accounts, projects, tokens and the switches that say how a project answers.
 
-Holds settings only: no checkouts, no HTTP. The built-in world is two accounts with three projects.
+Holds settings only: no checkouts, no HTTP. At the start there are two accounts with three projects.
 """
 
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class Asset:
 
 
 def default_assets():
-    """The payable codes of a project that was not told otherwise."""
+    """The payable codes of a project whose settings name none."""
     stable = (5, Decimal("0.1"), Decimal("1"), Decimal("999999"))
     rows = [
         Asset("ETHEREUM_USDT", "USDT", "ETHEREUM", *stable),
@@ -112,7 +112,7 @@ class Accounts:
         self.reset()
 
     def reset(self):
-        """Back to the built-in world."""
+        """Restore the two built-in accounts and their three projects."""
         self.projects = {}
         self.tokens = {}
         self.common = {}
@@ -133,7 +133,7 @@ class Accounts:
         self.tokens[ident] = Token(ident, secret, account)
 
     def refresh(self):
-        """Work out every project's switches again and forget rendered pieces."""
+        """Compute every project's switches again and drop the cache of rendered pieces."""
         self.version += 1
         for project in self.projects.values():
             project.switches = {**DEFAULT_SWITCHES, **self.common, **project.own_switches}

@@ -158,7 +158,7 @@ class Api:
         return self._made(self.create(project, body), alterations)
 
     def create(self, project, body):
-        """Check a create body and make the checkout, or give the earlier one where so switched."""
+        """Check a create body and make the checkout, or return the earlier one if `duplicates` says so."""
         if body.get("type") not in _TYPES:
             raise _invalid("type must be one of " + ", ".join(_TYPES))
         _check_text(body, ("clientOrderId", "name", "returnUrl", "expiresAt"))

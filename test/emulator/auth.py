@@ -1,4 +1,4 @@
-"""Who calls: the two authentication schemes of the API and the digest of webhooks.
+"""Authentication of callers: the two authentication schemes of the API and the digest of webhooks.
 
 Pure functions over bytes plus one check of a request's headers. Must not know routes, checkouts or sockets.
 """

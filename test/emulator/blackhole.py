@@ -1,6 +1,6 @@
-"""Two extra ports on which nothing works: one where connect hangs, one where the TLS handshake (or any answer) hangs.
+"""Two extra ports for hanging connections: on one connect hangs, on the other the TLS handshake (or any answer) hangs.
 
-Loopback only. Must not read meaning into anything it receives.
+Loopback only. Must not interpret what it receives.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import socket
 
 
 class Silent(asyncio.Protocol):
-    """Accepts a connection and never says a word."""
+    """Accepts a connection and never sends a byte."""
 
     def __init__(self, connections):
         self.connections = connections
@@ -40,7 +40,7 @@ class Blackhole:
         self.silent = await loop.create_server(lambda: Silent(self.connections), "127.0.0.1", 0)
 
     async def _fill(self):
-        """Take every place in the queue of a socket that nobody accepts from."""
+        """Fill the backlog of a listening socket that never accepts, so that the next connect hangs."""
         loop = asyncio.get_running_loop()
         for _ in range(8):
             filler = socket.socket()
@@ -52,7 +52,7 @@ class Blackhole:
                 return
 
     def ports(self):
-        """What control tells about them."""
+        """The two port numbers, for control's `GET info`."""
         return {"connectHangs": self.full.getsockname()[1],
                 "answerHangs": self.silent.sockets[0].getsockname()[1]}
 

@@ -1,6 +1,6 @@
 """Checkouts, their linked requests, and the status machine that moves both.
 
-Knows no HTTP and no JSON. Every change goes through one place, which stamps it and tells the listener.
+Knows no HTTP and no JSON. Every change goes through one function, which stamps it and tells the listener.
 """
 
 import uuid
@@ -13,7 +13,7 @@ FINAL = ("SUCCESS", "CONFLICT", "EXPIRED")
 
 
 class WrongStep(Exception):
-    """The status machine has no such step from here."""
+    """The current status does not allow this step."""
 
 
 def new_id(prefix):
@@ -70,7 +70,7 @@ class PayRequest:
         self.overpaid = False
 
     def price(self, amount, currency):
-        """Fix what is due; a request without a price has none of these members."""
+        """Set the amount due; a request without a price has none of these members."""
         self.amount, self.currency = amount, currency
         base, self.pair, self.rate = money.convert(amount, currency, self.asset, self.project.rates)
         self.converted = base if self.pair else None
@@ -79,13 +79,13 @@ class PayRequest:
         self.take_fees(self.pay_amount)
 
     def take_fees(self, amount):
-        """Work out the merchant's part of an amount."""
+        """Compute the merchant's part of an amount."""
         self.merchant_fee = money.merchant_fee(self.project, self.asset, amount)
         self.processing = amount - self.merchant_fee
 
     @property
     def due(self):
-        """The least that settles it."""
+        """The smallest amount that settles it."""
         return self.asset.min_limit if self.pay_amount is None else self.pay_amount
 
 
@@ -129,7 +129,7 @@ class CheckoutBook:
     def find(self, ident):
         return self.checkouts.get(ident) or self.requests.get(ident)
 
-    # --- the one place where something changes ---
+    # --- the one function that changes a status ---
 
     def _touch(self, thing, status, reason=None):
         thing.status = status
@@ -190,7 +190,7 @@ class CheckoutBook:
         return request
 
     def settle(self, thing, paid=None, factor=None):
-        """The transaction is processed: -> SUCCESS or CONFLICT. Steps left out before are taken now."""
+        """The transaction is processed: -> SUCCESS or CONFLICT. Takes steps that were left out first."""
         request = thing if thing.kind == "request" else thing.request
         if request is None or request.status == "WAITING_PAYMENT":
             self.detect(thing)
@@ -237,7 +237,7 @@ class CheckoutBook:
         self._pay(request, paid, None)
 
     def force(self, thing, status, reason=None, request_status=None, stamp=None, quiet=False):
-        """Any status text, sense or nonsense, without looking at the machine.
+        """Set any status text, valid or not, without checking the step.
 
         `stamp` is raw JSON text for a checkout's lastUpdatedAt; `quiet` tells the listener nothing.
         """

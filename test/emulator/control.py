@@ -18,7 +18,7 @@ _OPEN_TO_PAGES = [("Access-Control-Allow-Origin", "*"), ("Access-Control-Allow-H
 
 
 class Missing(Exception):
-    """Control names something that is not there."""
+    """A control call names an object that does not exist."""
 
 
 def _reply(status, value):
@@ -44,7 +44,7 @@ class Control:
         self.waits = {"log": self._log, "deliveries": self._deliveries}
 
     def handle(self, request):
-        """Answer one control request, at once or when what it waits for has come."""
+        """Answer one control request: at once, or as soon as its `count` is reached or its `wait` is over."""
         name = request.path[len("/_emu/"):]
         if request.method == "GET" and name in self.waits:
             Wait(self, request, self.waits[name]).look()
@@ -80,7 +80,7 @@ class Control:
     # --- finding and showing ---
 
     def _find(self, spec):
-        """The checkout or request meant by {id}, or the newest of {project, clientOrderId}."""
+        """The checkout or request with this {id}, or the newest of {project, clientOrderId}."""
         if "id" in spec:
             thing = self.hub.book.find(spec["id"])
         else:
@@ -220,7 +220,7 @@ class Control:
         self.hub.sender.provoke(self._find(spec), mode, spec)
         return {}
 
-    # --- what may be waited for ---
+    # --- reports that a caller may wait for ---
 
     def _log(self, query):
         return [entry.members() for entry in self.hub.journal.find(query)]
@@ -246,7 +246,7 @@ class Wait:
         self.answered = False
 
     def look(self, last=False):
-        """Answer if there is enough, else look again at the next news."""
+        """Answer if there are enough rows, else check again at the next news."""
         if self.answered:
             return
         try:

@@ -1,7 +1,7 @@
-"""The course of one request that goes wrong: delays, drops, hangs and damaged replies on the wire.
+"""Applies fault rules to one request: delays, drops, hangs and damaged replies on the wire.
 
 Carries out what faults.py chose. Must not decide anything itself, and must leave the emulator's state right: what is
-processed stays processed whatever becomes of the answer.
+processed stays processed, also when the answer is lost.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def _headers_of(spec):
 
 
 def stated_reply(spec):
-    """The reply that a `status` rule states."""
+    """The reply that a `status` rule describes."""
     body = _body_of(spec)
     content_type = spec.get("content_type", JSON)
     return Reply(spec.get("status", 500), body, content_type, _headers_of(spec), spec.get("close", False))
@@ -77,7 +77,7 @@ class Course:
             step()
 
     def _hold(self, step):
-        """Stop here until somebody releases the held requests."""
+        """Wait until control releases the held requests."""
         self.held = step
         self.hub.held.append(self)
 
@@ -191,7 +191,7 @@ class Course:
         self.hub.spawn(self._stream(self._oversize(total, self.spec.get("chunked", False))))
 
     async def _stream(self, work):
-        """A reply that takes its time; a reset of the emulator resets its connection."""
+        """A reply that is sent slowly; a reset of the emulator resets its connection."""
         try:
             await work
         except asyncio.CancelledError:
@@ -199,7 +199,7 @@ class Course:
             raise
 
     async def _oversize(self, total, chunked):
-        """A well-formed JSON object of that many bytes, never held as a whole."""
+        """A well-formed JSON object of that many bytes, never in memory as a whole."""
         status = self.spec.get("status", 200)
         self.connection.transport.write(Reply(status).head(total, chunked))
         start, end = b'{"id":"', b'"}'

@@ -15,7 +15,7 @@ decimal.setcontext(decimal.Context(prec=120))
 
 
 class Raw(str):
-    """JSON text that is printed as it stands, however wrong it is."""
+    """JSON text that is printed unchanged, also if it is not valid."""
 
 
 class BadJson(ValueError):
@@ -100,7 +100,7 @@ def dumps(value, exponent=False):
 
 
 def encode(text):
-    """JSON text to bytes; raw bytes smuggled in by raw_bytes() come out unchanged."""
+    """JSON text to bytes; raw bytes added by raw_bytes() come out unchanged."""
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -1,6 +1,6 @@
 """Fault rules: which request goes wrong, and in which way.
 
-Only chooses. How a fault looks on the wire is the business of course.py.
+Only chooses; course.py applies the fault to the connection.
 """
 
 import random
@@ -52,7 +52,7 @@ class Rule:
                 raise ValueError("match is by " + ", ".join(_MATCH))
 
     def fits(self, request, book):
-        """Does the request match, without counting anything."""
+        """True if the request matches; counts nothing."""
         match = self.match
         if "method" in match and request.method != match["method"]:
             return False
@@ -116,7 +116,7 @@ class FaultBook:
         self.rules = [] if number is None else [rule for rule in self.rules if rule.number != number]
 
     def pick(self, request):
-        """Rules that hit a request: delays and alterations, up to the first that goes further."""
+        """Rules that hit a request: delays and alterations, up to the first rule with another action."""
         hit = []
         for rule in self.rules:
             if rule.fits(request, self.book) and rule.fires():

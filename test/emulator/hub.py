@@ -1,6 +1,6 @@
-"""Puts the parts together: one object that every connection and every control action can reach.
+"""Creates the parts and connects them: one object that every connection and every control action uses.
 
-Decides only who handles a request. Keeps no rules of its own.
+Decides only which part handles a request. Must have no rules of its own.
 """
 
 import asyncio
@@ -76,20 +76,20 @@ class Hub:
     # --- the rest ---
 
     def spawn(self, work):
-        """Run something beside; it ends with a reset."""
+        """Run a task in the background; a reset cancels it."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
     def release(self):
-        """Let held requests go on."""
+        """Release held requests."""
         held, self.held = self.held, []
         for course in held:
             course.release()
         return len(held)
 
     def reset(self, only=None):
-        """Back to the start, as a whole or only the parts named."""
+        """Restore the state at the start, of everything or of the named parts."""
         parts = {"faults": self._reset_faults, "log": self.journal.reset, "checkouts": self.book.reset,
                  "projects": self.accounts.reset, "webhooks": self._reset_webhooks}
         for name in only if only is not None else parts:
@@ -109,7 +109,7 @@ class Hub:
         self.sender.reset()
 
     def info(self):
-        """What a test may want to know about this emulator."""
+        """Address, projects, token and extra ports, for control's `GET info`."""
         shown = {"url": self.base_url, "project": self.options.project, "projects": list(self.accounts.projects),
                  "token": self.options.token_id}
         if self.blackhole:

@@ -1,6 +1,6 @@
-"""What was asked: the request log, the counts and the peaks.
+"""The record of requests: the log, the counts and the peaks.
 
-Only remembers and reports. Must not influence how anything is answered.
+Only records and reports. Must not influence any answer.
 """
 
 import base64
@@ -70,7 +70,7 @@ class Journal:
         self.reset()
 
     def reset(self):
-        """Forget everything but the running number."""
+        """Delete everything except the running number."""
         self.entries = deque(maxlen=self.limit)
         self.posts = Counter()
         self.creates = Counter()
@@ -81,7 +81,7 @@ class Journal:
         self.inflight_peaks = Counter()
         self.total = 0
 
-    # --- remembering ---
+    # --- recording ---
 
     def arrive(self, request):
         """A request of the payment API came in."""
@@ -129,7 +129,7 @@ class Journal:
         self.reads[(project, ident)] += 1
 
     def wake(self):
-        """Let everyone who waits for news look again."""
+        """Wake all callers that wait for news, to check again."""
         waiting, self.waiters = self.waiters, []
         for look in waiting:
             look()

@@ -3,7 +3,7 @@
 
     load.py [--seconds 3] [--connections 16] [--what read|create|signed]
 
-Starts an emulator of its own. Must not be run by the tests; it only informs.
+Starts an emulator of its own. The tests must not run it: it judges no figure.
 """
 
 import argparse

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 
 
 def convert(amount, currency, asset, rates):
-    """(crypto amount, pair, rate); pair and rate are None where nothing is converted."""
+    """(crypto amount, pair, rate); pair and rate are None if nothing is converted."""
     if currency == asset.symbol:
         return amount, None, None
     rate = rates.get(asset.symbol, {}).get(currency, Decimal(1))
@@ -19,14 +19,14 @@ def _percent(value, percent):
 
 
 def payer_fee(project, asset, amount):
-    """What the payer bears on top of the amount."""
+    """The payer's fee, added to the amount."""
     fixed = project.payer_fixed.get(asset.code, Decimal(0))
     percent = project.payer_percent.get(asset.code, Decimal(0))
     return (fixed + _percent(amount, percent)).quantize(asset.step, ROUND_HALF_UP)
 
 
 def merchant_fee(project, asset, pay_amount):
-    """What is taken from the merchant."""
+    """The merchant's fee, subtracted from the amount."""
     fee = asset.merchant_fixed + _percent(pay_amount, project.merchant_percent)
     return fee.quantize(asset.step, ROUND_HALF_UP)
 
@@ -39,5 +39,5 @@ def pay_amount(project, asset, amount, currency):
 
 
 def estimates(project, amount, currency):
-    """Payable code -> what would have to be paid in it."""
+    """Payable code -> amount due in it."""
     return {code: pay_amount(project, asset, amount, currency) for code, asset in project.assets.items()}

@@ -1,4 +1,4 @@
-"""What a browser may ask for: a stand-in for the vendor's widget script and a simple hosted payment page.
+"""Pages for a browser: a stand-in for the vendor's widget script and a simple hosted payment page.
 
 Static text only; both talk to the control routes. Must not hold any state.
 """

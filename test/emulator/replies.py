@@ -1,4 +1,4 @@
-"""How checkouts, requests, options and errors look as JSON.
+"""Renders checkouts, requests, options and errors as JSON.
 
 Applies the switches of a project (form, digits, exponents, dropped, null, extra and overridden members). Changes no
 state.
@@ -53,7 +53,7 @@ def _static_values(project):
 
 
 def _estimates(project, fixed):
-    """Estimated pay amounts as JSON text; the same price is worked out once."""
+    """Estimated pay amounts as JSON text; the same price is computed once."""
     key = (fixed["amount"], fixed["currency"]) if fixed else None
     known = project.memo.get(key)
     if known is None:
@@ -187,7 +187,7 @@ def _shorten(members):
 
 
 def put(members, path, value):
-    """Set a member; a dotted path reaches into nested objects that are there."""
+    """Set a member; a dotted path reaches into nested objects that exist."""
     head, _, rest = path.partition(".")
     if not rest:
         members[head] = value

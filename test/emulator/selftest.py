@@ -546,7 +546,7 @@ ALONE = [test_blackhole, test_tls, test_signal, test_perl]
 
 
 def guarded(test, *arguments):
-    """A test that falls over is a failure, not the end."""
+    """A test that raises an exception is a failure; the tests after it still run."""
     print("# " + test.__name__)
     try:
         test(*arguments)

@@ -24,7 +24,7 @@ SALT = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 FIXED = {"type": "FIXED_PRICE", "fixedAmount": {"amount": 100, "currency": "USD"}, "name": "Order",
          "returnUrl": "https://shop.example/r", "expiresAt": "2099-01-01T12:00:00Z"}
 
-# Seconds to wait for what must come; a busy machine takes its time.
+# Seconds to wait for a condition that must come true; long, for a busy machine.
 PATIENCE = int(os.environ.get("PG_TEST_TIMEOUT_DEFAULT") or 180)
 WAIT = f"wait={PATIENCE * 1000}"
 

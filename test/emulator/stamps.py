@@ -1,4 +1,4 @@
-"""Time as the API writes it: ISO 8601 in UTC with up to nine fraction digits.
+"""Timestamps in the API's format: ISO 8601 in UTC with up to nine fraction digits.
 
 Keeps times as whole nanoseconds. Must not know what a time belongs to.
 """

@@ -1,6 +1,6 @@
-"""The webhook sender: one POST for every status change, with digest, retries and misbehaviour on demand.
+"""The webhook sender: one POST for every status change, with digest, retries and faults on demand.
 
-Sends to loopback addresses only. Must not change checkouts; bodies are pictures taken when the status changed.
+Sends to loopback addresses only. Must not change checkouts; a body is a copy made when the status changed.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ def check_settings(settings):
 
 
 class Event:
-    """One picture of a checkout or request, to be delivered."""
+    """One copy of a checkout or request, to be delivered."""
 
     def __init__(self, thing, body):
         self.id = thing.id
@@ -81,7 +81,7 @@ class WebhookSender:
             self.spawn(self.deliver(event))
 
     def picture(self, thing):
-        """Render the object as it is now and remember it."""
+        """Render the object as it is now and store it."""
         event = Event(thing, replies.render(thing, self.base_url))
         self.events.setdefault(thing.id, []).append(event)
         return event
@@ -140,7 +140,7 @@ class WebhookSender:
         except (OSError, ValueError, KeyError, EOFError, asyncio.TimeoutError) as trouble:
             record["error"] = f"{type(trouble).__name__}: {trouble}"
 
-    # --- misbehaviour on demand ---
+    # --- faults on demand ---
 
     def provoke(self, thing, mode, spec):
         """Send something for one object now: see README for the modes."""

@@ -1,6 +1,6 @@
 """HTTP/1.1 on one connection: reads requests, writes replies, closes or resets on demand.
 
-Answers one request after the other and hands each to a handler, which calls back when it knows what to send.
+Answers one request after the other and hands each to a handler, which calls back with the reply.
 Must not know what a request means.
 """
 
@@ -241,7 +241,7 @@ class Connection(asyncio.Protocol):
         self.end(close=reply.close)
 
     def end(self, close=False):
-        """The current request is done with."""
+        """End the current request; close the connection or go on with the next request."""
         request, self.current = self.current, None
         if request is not None and not request.keep_alive:
             close = True

@@ -43,17 +43,22 @@ same(InqudJson *json, const char *name, const char *text)
 {
 	const char *found = inqud_json_text(json, name, false);
 
+	/* one whose escapes are longer than what is read of a reply */
+	if (found == NULL && text != NULL && strlen(text) * 6 >= INQUD_JSON_LONGEST)
+		return;
 	MUST(text == NULL || (found != NULL && strcmp(found, text) == 0));
 }
 
 static void
 check_body(const InqudRequest *request, const InqudOrder *order)
 {
-	size_t		len;
-	const char *body = inqud_request_body(request, &len);
+	const char *body = request->body.data;
+	size_t		len = request->body.len;
 	InqudJsonScan scan = {0};
-	bool		no_memory;
-	InqudJson  *json = inqud_json_read(body, len, NULL, &no_memory);
+	static const char *const names[] = {"clientOrderId", "name", "type", "returnUrl", "expiresAt", "fixedAmount", NULL};
+	static const InqudJsonWish wish = {NULL, 0, names};
+	InqudJsonEnd end;
+	InqudJson  *json = inqud_json_read(body, len, &wish, NULL, &end);
 
 	MUST(inqud_json_scan(body, len, &scan));
 	MUST(json != NULL && inqud_json_is_object(json));
@@ -75,7 +80,7 @@ check_headers(const InqudRequest *request)
 	int			i;
 	bool		secret = false;
 
-	for (i = 0; (header = inqud_request_header(request, i)) != NULL; i++)
+	for (i = 0; (header = request->headers[i]) != NULL; i++)
 	{
 		const char *p;
 
@@ -109,30 +114,30 @@ check_url(const char *url, int slashes)
 static void
 check_create(const InqudOrder *order)
 {
-	const char *why = "none";
+	InqudWhy	why = INQUD_WHY_NO_MEMORY;
 	InqudRequest *request = inqud_request_create_checkout(&account, &test_crypto, order, &why);
 
-	MUST((request == NULL) == (why != NULL));
+	MUST((request == NULL) == (why != INQUD_WHY_NONE));
 	if (request == NULL)
 		return;
 	check_body(request, order);
 	check_headers(request);
-	check_url(inqud_request_url(request), 5);
+	check_url(request->url.data, 5);
 	inqud_request_free(request);
 }
 
 static void
 check_read(const char *checkout_id)
 {
-	const char *why = "none";
+	InqudWhy	why = INQUD_WHY_NO_MEMORY;
 	InqudRequest *request = inqud_request_read_checkout(&account, &test_crypto, checkout_id, &why);
 
-	MUST((request == NULL) == (why != NULL));
+	MUST((request == NULL) == (why != INQUD_WHY_NONE));
 	if (request == NULL)
 		return;
 	MUST(request->body.len == 0);
 	check_headers(request);
-	check_url(inqud_request_url(request), 4);
+	check_url(request->url.data, 4);
 	inqud_request_free(request);
 }
 

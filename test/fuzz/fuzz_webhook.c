@@ -75,7 +75,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	InqudWebhook webhook;
 	InqudJsonScan scan = {0};
 
-	if (inqud_webhook_read(text, size, &webhook))
+	if (inqud_webhook_read(text, size, NULL, &webhook))
 	{
 		MUST(inqud_json_scan(text, size, &scan));
 		MUST(inqud_text_is_token(webhook.id, 200));

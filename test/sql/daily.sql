@@ -115,7 +115,7 @@ BEGIN
   END LOOP;
 END $$;
 CREATE ROLE regress_inqud_app;
-TRUNCATE inqud.checkout, inqud.event, inqud.queue;
+TRUNCATE inqud.checkout, inqud.event, inqud.queue, inqud.call;
 ALTER TABLE inqud.checkout DISABLE TRIGGER inqud_test_number;
 INSERT INTO inqud.checkout (id, project, project_id, order_id, owner, state, status, checkout_id, request_id, opened_at, status_at, closed_at, created_at)
   SELECT n, 'shop', 'CAP-1', n, CASE n % 2 WHEN 0 THEN 'regress_inqud_app' ELSE current_user END, CASE WHEN n > 29900 THEN 'open' ELSE 'closed' END,
@@ -123,8 +123,9 @@ INSERT INTO inqud.checkout (id, project, project_id, order_id, owner, state, sta
   FROM (SELECT n, '2026-03-01'::timestamptz + n * interval '10 min' AS t FROM generate_series(1, 30000) n) g;
 INSERT INTO inqud.event (checkout, kind, status_to) SELECT id, k, status FROM inqud.checkout, unnest(ARRAY['created', 'status']) k;
 INSERT INTO inqud.event (checkout, kind) SELECT id, 'anomaly' FROM inqud.checkout WHERE id % 10000 = 0;
-INSERT INTO inqud.queue (checkout, home, project, kind, due_at, phase, tail_from) SELECT id, inqud._home(), project, 'idle', now(), 'new', now() FROM inqud.checkout WHERE state = 'open';
-ANALYZE inqud.checkout, inqud.event, inqud.queue;
+INSERT INTO inqud.queue (checkout, home, project, kind, due_at, phase, tail_from) SELECT id, inqud._home(), project, 'read', NULL, 'new', now() FROM inqud.checkout WHERE state = 'open';
+INSERT INTO inqud.call (checkout, home, project, due_at) SELECT checkout, home, project, now() FROM inqud.queue;
+ANALYZE inqud.checkout, inqud.event, inqud.queue, inqud.call;
 CREATE TABLE inqud_test.question AS SELECT * FROM (VALUES
   (1, $$SELECT * FROM inqud.trouble$$), (2, $$SELECT * FROM inqud.trouble WHERE project = 'shop' ORDER BY since$$), (3, $$SELECT * FROM inqud.pending$$),
   (4, $$SELECT * FROM inqud.payment WHERE paid_at >= '2026-09-20'$$), (5, $$SELECT * FROM inqud.payment WHERE project = 'shop' ORDER BY paid_at DESC LIMIT 20$$),

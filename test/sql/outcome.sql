@@ -9,10 +9,10 @@
 \set ECHO all
 
 -- An order, queued and claimed as "lease", its checkout's id returned.
-CREATE FUNCTION inqud_test.sent(wanted text, lease bigint, amount numeric DEFAULT NULL) RETURNS bigint
+CREATE FUNCTION inqud_test.sent(wanted text, lease bigint, amount numeric DEFAULT NULL, currency text DEFAULT 'USD') RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
-  id bigint := (inqud_enqueue_checkout('shop', wanted, 'n', 'https://shop.example', amount, CASE WHEN amount > 0 THEN 'USD' END)).id;
+  id bigint := (inqud_enqueue_checkout('shop', wanted, 'n', 'https://shop.example', amount, CASE WHEN amount > 0 THEN currency END)).id;
 BEGIN
   IF (inqud._take(id, lease)).checkout IS NULL THEN
     RAISE 'could not take %', id;
@@ -22,8 +22,7 @@ END $$;
 CREATE FUNCTION inqud_test.outcome(wanted text, lease bigint, word text, members jsonb DEFAULT '{}', by_worker boolean DEFAULT true) RETURNS text
 LANGUAGE sql AS $$
   SELECT inqud_test.apply(jsonb_build_object('checkout', (SELECT min(k.id) FROM inqud.checkout k WHERE k.order_id = wanted AND k.current), 'kind', 'create', 'lease', lease,
-    'outcome', word, 'message', CASE WHEN word <> 'ok' THEN 'told: ' || word END, 'started', clock_timestamp(), 'arrived', clock_timestamp(),
-    'retry_in', '100 s', 'retry_for', '250 s') || members, by_worker)
+    'outcome', word, 'message', CASE WHEN word <> 'ok' THEN 'told: ' || word END, 'retry_in', '100 s', 'retry_for', '250 s') || members, by_worker)
 $$;
 
 --
@@ -39,7 +38,7 @@ SELECT inqud_test.look('short');
 SELECT inqud_test.sent('full', 7, 49.90);
 SELECT inqud_test.outcome('full', 7, 'ok', '{"id": "CCO-F", "status": "NEW", "http_status": 201, "project_id": "CAP-1", "order_id": "full", "name": "n", "type": "FIXED_PRICE",
   "return_url": "https://shop.example", "acquiring_url": "https://pay.example/F", "fixed_amount": 49.9, "fixed_currency": "USD", "created_at": "2998-01-01 00:00+00",
-  "updated_at": "2998-01-01 00:00:01+00", "expires_at": "2998-01-01 01:00+00", "sent_expires_at": "2998-01-01 02:00+00", "has_request": false, "reply": {"id": "CCO-F", "more": [1]}}');
+  "updated_at": "2998-01-01 00:00:01+00", "expires_at": "2998-01-01 01:00+00", "sent_expires_at": "2998-01-01 02:00+00", "reply": {"more": [1]}}');
 SELECT inqud_test.said_of(c), created_at = updated_at FROM inqud.checkout c WHERE order_id = 'full';
 SELECT inqud_test.look('full');
 
@@ -61,7 +60,7 @@ SELECT inqud_test.sent('session paid', 7), inqud_test.outcome('session paid', 7,
 SELECT inqud_test.look('session' || s) FROM unnest(ARRAY['', ' paid']) AS s;
 
 -- What could not be stored is noted, and keeps nothing else from being recorded.
-SELECT inqud_test.sent('lost', 7), inqud_test.outcome('lost', 7, 'ok', '{"id": "CCO-L", "status": "SUCCESS", "lost": "name, request.txHash", "http_status": 200}');
+SELECT inqud_test.sent('lost', 7), inqud_test.outcome('lost', 7, 'ok', '{"id": "CCO-L", "status": "SUCCESS", "reply": {"name": [], "request": {"txHash": []}}, "http_status": 200}');
 SELECT inqud_test.look('lost');
 
 --
@@ -117,7 +116,7 @@ SELECT (inqud._take((inqud_enqueue_checkout('shop2', 'other', 'n', 'https://shop
 SELECT inqud_test.look('other');
 
 --
--- Given free while it was being sent
+-- Canceled while it was being sent
 --
 DO $$
 DECLARE
@@ -176,11 +175,11 @@ SELECT inqud_test.apply('{"checkout": 99999, "kind": "create", "lease": 1, "outc
 DELETE FROM inqud.queue;
 SELECT inqud_test.sent('crash', 7), inqud_test.sent('crash canceled', 7), (inqud_enqueue_checkout('shop', 'not sent', 'n', 'https://shop.example')).state;
 SELECT (inqud_cancel(id)).state FROM inqud.checkout WHERE order_id = 'crash canceled';
-SELECT inqud._begin(inqud._home() + 1, 0);
-SELECT inqud._begin(inqud._home(), 0);
-SELECT inqud._begin(inqud._home(), 0);
+SELECT inqud._release_leases(inqud._home() + 1, 0);
+SELECT inqud._release_leases(inqud._home(), 0);
+SELECT inqud._release_leases(inqud._home(), 0);
 SELECT inqud_test.look(o) FROM unnest(ARRAY['crash', 'not sent']) AS o;
--- What was given free meanwhile need not be sent again.
+-- What was canceled meanwhile need not be sent again.
 SELECT c.order_id FROM inqud.checkout c, inqud._claim(inqud._home(), 'shop', 10, 8) t WHERE t.checkout = c.id ORDER BY c.id;
 SELECT c.state, q.kind FROM inqud.checkout c LEFT JOIN inqud.queue q ON q.checkout = c.id WHERE c.order_id = 'crash canceled';
 -- Again and again: later and later, and not for ever.
@@ -188,18 +187,51 @@ SELECT inqud_test.outcome('not sent', 8, 'held');
 DO $$
 BEGIN
   FOR i IN 2..19 LOOP
-    PERFORM inqud._begin(inqud._home(), 0);
+    PERFORM inqud._release_leases(inqud._home(), 0);
     PERFORM inqud._take(id, 8) FROM inqud.checkout WHERE order_id = 'crash';
   END LOOP;
 END $$;
 INSERT INTO inqud_test.shown SELECT id FROM inqud.event;
 SELECT inqud_test.look('crash');
-SELECT inqud._begin(inqud._home(), 0);
+SELECT inqud._release_leases(inqud._home(), 0);
 SELECT inqud_test.look('crash');
 -- An answer counts from the start.
-SELECT inqud_test.sent('crash once', 7), inqud._begin(inqud._home(), 0);
+SELECT inqud_test.sent('crash once', 7), inqud._release_leases(inqud._home(), 0);
 SELECT (inqud._take(id, 8)).attempts, inqud_test.outcome('crash once', 8, 'unknown') FROM inqud.checkout WHERE order_id = 'crash once';
 SELECT inqud_test.look('crash once');
+
+--
+-- A currency is compared whole and whatever the case of its letters, an amount to the last digit, by itself and many together
+--
+CREATE TABLE inqud_test.currency (n int, ordered text, answered text, amount numeric);
+INSERT INTO inqud_test.currency VALUES (1, 'USDT', 'USDC', 5), (2, 'USDT', 'USD', 5), (3, 'USD', 'USDT', 5), (4, 'USDT', 'usdt', 5), (5, 'usdt', 'USDT', 5), (6, 'USDT', 'USDT', 5),
+  (7, 'USD', 'USD', 4.99), (8, 'USD', 'USD', 5.000000000000000001), (9, 'USD', 'USD', 5.00);
+SELECT n, inqud_test.sent('alone ' || n, 7, 5, ordered) > 0,
+  inqud_test.outcome('alone ' || n, 7, 'ok', jsonb_build_object('id', 'CCO-A' || n, 'status', 'NEW', 'fixed_amount', amount, 'fixed_currency', answered))
+FROM inqud_test.currency;
+SELECT n, inqud_test.sent('together ' || n, 7, 5, ordered) > 0 FROM inqud_test.currency;
+SELECT c.n, f.result
+FROM inqud_test.currency c JOIN inqud.checkout k ON k.order_id = 'together ' || c.n
+  JOIN inqud._record((SELECT jsonb_agg(jsonb_build_object('checkout', k.id, 'kind', 'create', 'lease', 7,
+      'reply', jsonb_build_object('id', 'CCO-T' || c.n || 'G', 'status', 'NEW', 'fixedAmount', jsonb_build_object('amount', c.amount, 'currency', c.answered))) ORDER BY c.n)
+    FROM inqud_test.currency c JOIN inqud.checkout k ON k.order_id = 'together ' || c.n), true) f ON f.checkout = k.id
+ORDER BY c.n;
+SELECT c.n, c.ordered, c.answered, c.amount, k.state, k.error FROM inqud_test.currency c JOIN inqud.checkout k ON k.order_id IN ('alone ' || c.n, 'together ' || c.n) ORDER BY c.n, k.id;
+
+-- retry_for is used up to its end, and not beyond.
+SELECT inqud_test.sent('to the end', 7), inqud_test.outcome('to the end', 7, 'unknown', '{"retry_for": "100 s"}');
+SELECT state, error FROM inqud.checkout WHERE order_id = 'to the end';
+SELECT (inqud._take(id, 8)).attempts, inqud_test.outcome('to the end', 8, 'unknown', '{"retry_in": "1 ms", "retry_for": "100 s"}') FROM inqud.checkout WHERE order_id = 'to the end';
+SELECT state, error FROM inqud.checkout WHERE order_id = 'to the end';
+
+-- The same words for another fault: of a create that was not sent, then of one that may have arrived; and of a read.
+SELECT inqud_test.sent('timed out', 7), inqud_test.outcome('timed out', 7, 'unreachable', '{"message": "timed out"}');
+SELECT error, fault FROM inqud.checkout WHERE order_id = 'timed out';
+SELECT (inqud._take(id, 8)).attempts, inqud_test.outcome('timed out', 8, 'unknown', '{"message": "timed out"}') FROM inqud.checkout WHERE order_id = 'timed out';
+SELECT error, fault FROM inqud.checkout WHERE order_id = 'timed out';
+SELECT (inqud._take(id, 9)).attempts, inqud_test.outcome('timed out', 9, 'ok', '{"id": "CCO-TIMED", "status": "NEW"}') FROM inqud.checkout WHERE order_id = 'timed out';
+SELECT f, inqud_test.read(id, jsonb_build_object('outcome', f, 'message', 'timed out')) FROM inqud.checkout, unnest(ARRAY['unreachable', 'unknown']) f WHERE order_id = 'timed out';
+SELECT error, fault FROM inqud.checkout WHERE order_id = 'timed out';
 
 DROP SCHEMA inqud_test CASCADE;
 DROP EXTENSION inqud CASCADE;

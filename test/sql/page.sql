@@ -18,7 +18,7 @@ LANGUAGE sql AS $$
 $$;
 -- Escaping
 SELECT inqud._html($$<a href="x" title='y'>&amp;</a>$$), inqud._html(E'\x01a\x08b\x0bc\x1fd\x7fe\tf'), inqud._html('äöü €'), inqud._html(NULL);
-SELECT i, inqud._duration(i::interval) FROM unnest(ARRAY['-1 s', '0', '59.4 s', '59.6 s', '90 s', '1 h 59 s', '25 h', '400 d', NULL]) AS i;
+SELECT i, inqud._duration(i::interval) FROM unnest(ARRAY['-1 s', '0', '59.4 s', '59.6 s', '90 s', '1 h - 1 s', '1 h', '1 h 59 s', '24 h - 1 s', '24 h', '25 h', '400 d', NULL]) AS i;
 -- Nothing there
 SELECT inqud_test.lines(inqud_report_page('2026-03-01', '2026-03-02'));
 -- Paid in several currencies and assets, over the bounds of the days, in different projects
@@ -40,12 +40,19 @@ SELECT inqud_report_page('2026-03-01', '2026-03-02') = inqud_report_page('2026-0
 -- Weeks and months for longer times
 SELECT l FROM inqud_test.lines(inqud_report_page('2026-02-01', '2026-05-10')) l WHERE l ~ 'USD by|^20\d\d-.* [1-9]';
 SELECT l FROM inqud_test.lines(inqud_report_page('2025-01-01', '2027-01-10')) l WHERE l ~ 'USD by|^20\d\d-.* [1-9]';
+-- The last length of time that has days, or weeks, and the first that has not.
+SELECT d, (SELECT l FROM inqud_test.lines(inqud_report_page('2026-03-01', date '2026-03-01' + d)) l WHERE l ~ 'EUR by' LIMIT 1) FROM unnest(ARRAY[91, 92, 730, 731]) AS d;
 -- Whatever a name is, it opens no tag and leaves no attribute.
 INSERT INTO inqud.checkout (project, project_id, order_id, owner, amount, currency, state, status, checkout_id, pay_currency, paid_amount, created_at, opened_at, status_at, closed_at)
 SELECT x, 'CAP-1', x, current_user, 1, x, 'closed', 'SUCCESS', x, x, 1, t, t, t, t FROM unnest(ARRAY['<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', $$'><svg onload='x$$, '</style>', '&lt;']) AS x, (VALUES (timestamptz '2026-04-01 12:00+00')) AS v (t);
 SELECT m[1] FROM regexp_matches(inqud_report_page('2026-04-01', '2026-04-01', '<script>alert(1)</script>') || inqud_report_page('2026-04-01', '2026-04-01'), '<(/?[a-z!][a-z0-9]*)', 'gi') m GROUP BY 1 ORDER BY m[1] COLLATE "C";
 SELECT n, l FROM (SELECT count(*) AS n, l FROM inqud_test.lines(inqud_report_page('2026-04-01', '2026-04-01')) l WHERE l ~ 'alert|svg|style|lt;' GROUP BY l) s ORDER BY l COLLATE "C";
 SELECT l FROM inqud_test.lines(inqud_report_page('2026-04-01', '2026-04-01', '"><b>')) l LIMIT 1;
+-- Nor does a time zone.
+SET TimeZone = '<b>-3';
+SELECT l FROM inqud_test.lines(inqud_report_page('2026-04-01', '2026-04-01')) l WHERE l ~ 'days in';
+SELECT inqud_report_page('2026-04-01', '2026-04-01') ~ '<b>';
+SET TimeZone = 'UTC';
 -- More currencies than a page should have pictures
 INSERT INTO inqud.checkout (project, project_id, order_id, owner, amount, currency, state, status, checkout_id, created_at, opened_at, status_at, closed_at)
 SELECT 'many', 'CAP-1', n, current_user, n, 'C' || n, 'closed', 'SUCCESS', n, t, t, t, t FROM generate_series(1, 12) n, (VALUES (timestamptz '2026-04-02 12:00+00')) AS v (t);

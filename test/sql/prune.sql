@@ -40,19 +40,20 @@ CREATE TABLE inqud_test.kind AS SELECT * FROM (VALUES
   ('expired, followed', 'closed', 'EXPIRED', true), ('expired, on_status to be called', 'closed', 'EXPIRED', true),
   ('expired, a webhook waits', 'closed', 'EXPIRED', true), ('expired, an anomaly', 'closed', 'EXPIRED', true), ('paid, an anomaly', 'closed', 'SUCCESS', true),
   ('expired, cannot be read', 'closed', 'EXPIRED', true), ('expired, young', 'closed', 'EXPIRED', true), ('paid, young', 'closed', 'SUCCESS', true),
-  ('failed', 'failed', NULL, true), ('failed, given free', 'failed', NULL, false), ('canceled', 'canceled', NULL, false),
+  ('failed', 'failed', NULL, true), ('failed, canceled', 'failed', NULL, false), ('canceled', 'canceled', NULL, false),
   ('open', 'open', 'NEW', true), ('queued', 'queued', NULL, true)) AS k (name, state, status, current);
 CREATE FUNCTION inqud_test.fill() RETURNS void
 LANGUAGE sql AS $$
-  TRUNCATE inqud.checkout, inqud.queue, inqud.event, inqud.inbox;
+  TRUNCATE inqud.checkout, inqud.queue, inqud.call, inqud.event, inqud.inbox;
   INSERT INTO inqud.checkout (project, project_id, order_id, owner, state, status, current, checkout_id, paid_amount, tx_hash, error, created_at, updated_at, closed_at, canceled_at)
     SELECT 'shop', 'CAP-1', k.name, current_user, k.state, k.status, k.current, CASE WHEN k.status <> '' THEN 'CCO-' || k.name END,
       CASE WHEN k.name ~ 'money' THEN 0.01 WHEN k.status = 'EXPIRED' THEN 0 END, CASE WHEN k.name ~ 'transaction' THEN 'abc' END, CASE WHEN k.name ~ 'cannot|failed' THEN 'no' END,
       now() - interval '2 years', CASE WHEN k.name ~ 'young' THEN now() - interval '1 month' ELSE now() - interval '2 years' END, now(), CASE WHEN NOT k.current THEN now() END
     FROM inqud_test.kind k;
-  INSERT INTO inqud.queue (checkout, hook, home, project, kind, due_at)
-    SELECT c.id, c.order_id ~ 'on_status', inqud._home(), 'shop', CASE WHEN c.order_id ~ 'on_status' THEN 'hook' WHEN c.state = 'queued' THEN 'create' ELSE 'idle' END, now()
-    FROM inqud.checkout c WHERE c.order_id ~ 'followed|on_status|open|queued';
+  INSERT INTO inqud.queue (checkout, home, project, kind, due_at)
+    SELECT c.id, inqud._home(), 'shop', CASE WHEN c.state = 'queued' THEN 'create' ELSE 'read' END, CASE WHEN c.state = 'queued' THEN now() END
+    FROM inqud.checkout c WHERE c.order_id ~ 'followed|open|queued';
+  INSERT INTO inqud.call (checkout, home, project, due_at) SELECT c.id, inqud._home(), 'shop', now() FROM inqud.checkout c WHERE c.order_id ~ 'on_status';
   INSERT INTO inqud.inbox (home, project, checkout, checkout_id) SELECT inqud._home(), 'shop', c.id, c.checkout_id FROM inqud.checkout c WHERE c.order_id ~ 'webhook';
   INSERT INTO inqud.event (checkout, kind, at) SELECT c.id, k, CASE WHEN c.order_id ~ 'young' THEN now() - interval '1 month' ELSE now() - interval '2 years' END
     FROM inqud.checkout c, unnest(ARRAY['created', 'status']) k;
@@ -127,7 +128,7 @@ END $$;
 --
 -- A webhook of a checkout that is pruned before the worker looks is one of a checkout that nobody recorded
 --
-TRUNCATE inqud.checkout, inqud.queue, inqud.event, inqud.inbox;
+TRUNCATE inqud.checkout, inqud.queue, inqud.call, inqud.event, inqud.inbox;
 INSERT INTO inqud.checkout (project, project_id, order_id, owner, state, status, checkout_id, request_id, updated_at, created_at)
   SELECT 'shop', 'CAP-1', n, current_user, 'closed', 'EXPIRED', 'CCO-' || n, 'CAPD-' || n, now() - interval '2 years', now() - interval '2 years' FROM generate_series(1, 3) n;
 SELECT inqud._webhook('shop', 'CCO-1', 'SUCCESS', NULL, '1'), inqud._webhook('shop', 'CAPD-2', 'SUCCESS', NULL, NULL);
@@ -136,12 +137,11 @@ CALL inqud_prune('1 year', 'checkouts');
 SELECT order_id FROM inqud.checkout ORDER BY id;
 -- As if the two had come after it had looked.
 DELETE FROM inqud.checkout;
-SELECT project, kind FROM inqud._look(inqud._home());
+SELECT project, kind FROM inqud._next_due(inqud._home());
 SELECT checkout, checkout_id, order_id FROM inqud.inbox ORDER BY id;
 SELECT kind, checkout_id, order_id FROM inqud._found(inqud._home(), 'shop', 10);
 -- And paid: recorded again, and late money.
-SELECT inqud_test.apply(jsonb_build_object('checkout', -min(id), 'kind', 'found', 'outcome', 'ok', 'http_status', 200, 'id', 'CCO-1', 'order_id', '1', 'project_id', 'CAP-1', 'status', 'SUCCESS',
-  'started', clock_timestamp(), 'arrived', clock_timestamp())) FROM inqud.inbox WHERE checkout_id = 'CCO-1';
+SELECT inqud_test.apply(jsonb_build_object('checkout', -min(id), 'kind', 'found', 'outcome', 'ok', 'http_status', 200, 'id', 'CCO-1', 'order_id', '1', 'project_id', 'CAP-1', 'status', 'SUCCESS')) FROM inqud.inbox WHERE checkout_id = 'CCO-1';
 SELECT order_id, current, state, status, checkout_id FROM inqud.checkout;
 SELECT order_id, trouble, detail FROM inqud.trouble WHERE trouble = 'anomaly';
 

@@ -23,7 +23,7 @@ $$;
 -- Claims
 --
 SELECT inqud_test.add('one');
-SELECT to_jsonb(t) - 'owner' FROM inqud._claim(:home, 'shop', 10, 7) t;
+SELECT to_jsonb(t) - ARRAY['owner', 'due_at'] FROM inqud._claim(:home, 'shop', 10, 7) t;
 SELECT inqud_test.look('one');
 -- The oldest first, as many as are asked for, each once.
 SELECT inqud_test.add('order ' || i) FROM generate_series(1, 5) i;
@@ -65,11 +65,11 @@ SELECT count(*) FROM inqud._due(:home + 1);
 --
 -- Reads
 --
-SELECT checkout, result, project, kind, phase FROM inqud._followed(:home) ORDER BY checkout;
+SELECT checkout, project, phase FROM inqud._followed(:home) ORDER BY checkout;
 SELECT (t).checkout, (t).kind, (t).checkout_id, (t).poke FROM inqud._read(ARRAY[1, 2, 3, 4, 99]) t ORDER BY 1;
-SELECT count(*) FROM inqud._poked(:home, 'shop', 10);
+SELECT count(*) FROM inqud._asked(:home, 'shop', 10);
 SELECT (inqud_refresh(2)).state;
-SELECT (t).checkout, (t).kind, (t).checkout_id, (t).poke FROM inqud._poked(:home, 'shop', 10) t;
+SELECT (t).checkout, (t).kind, (t).checkout_id, (t).poke FROM inqud._asked(:home, 'shop', 10) t;
 SELECT (t).checkout FROM inqud._read(ARRAY[2, 3]) t;
 SELECT count(*) FROM inqud._followed(:home);
 
@@ -91,7 +91,7 @@ UPDATE inqud.queue SET due_at = now() + interval '1 hour' WHERE checkout = 4;
 SELECT (inqud_refresh(4)).state;
 SELECT inqud_test.look('due 4');
 SELECT inqud_test.read(3, '{"status": "SUCCESS"}');
-SELECT inqud._settle(ARRAY[3]);
+SELECT inqud._unfollow(ARRAY[3]);
 SELECT (inqud_refresh(3)).status;
 SELECT inqud_test.look('due 3');
 SELECT inqud_test.read(3, '{"status": "SUCCESS", "poke": 1}');
@@ -113,7 +113,7 @@ SELECT inqud_test.said('SELECT inqud_retry(99)');
 SELECT inqud_test.answered(4, '{"outcome": "unreachable", "message": "told: unreachable", "retry_in": "100 s", "retry_for": "150 s"}');
 SELECT (inqud_retry(4)).state;
 SELECT inqud_test.look('due 4');
--- A failed one whose order has another checkout, or was given free.
+-- A failed one whose order has another checkout, or was canceled.
 SELECT inqud_test.answered(4, '{"outcome": "refused", "message": "told: refused"}'), inqud_test.add('due 4', 'shop2') AS id \gset
 SELECT inqud_test.said('SELECT inqud_retry(4)');
 SELECT (inqud_cancel(:id)).state;
@@ -180,47 +180,76 @@ SELECT inqud_adopt();
 SELECT count(*) FILTER (WHERE home = :home), count(lease) FROM inqud.queue WHERE project = 'shop2';
 
 --
+-- Webhooks: an id of one project says nothing in another
+--
+TRUNCATE inqud.queue, inqud.checkout, inqud.event, inqud.inbox RESTART IDENTITY;
+SELECT inqud_test.add('named'), inqud_test.answered(1, '{"id": "CCO-NAMED", "status": "REQUEST_CREATED", "request_id": "CAPD-NAMED", "payment_id": "PMT-NAMED"}');
+DELETE FROM inqud.event;
+SELECT count(inqud._webhook(server, id, 'SUCCESS', NULL, 'named')) FROM unnest(ARRAY['shop2', 'shop']) AS server, unnest(ARRAY['CAPD-NAMED', 'PMT-NAMED', 'CCO-NAMED']) AS id;
+SELECT checkout, kind, status_to, detail FROM inqud.event ORDER BY id;
+SELECT project, checkout, checkout_id FROM inqud.inbox ORDER BY id;
+
+--
 -- on_status
 --
-TRUNCATE inqud.queue, inqud.checkout, inqud.event RESTART IDENTITY;
+TRUNCATE inqud.queue, inqud.call, inqud.checkout, inqud.event RESTART IDENTITY;
 DELETE FROM inqud_test.shown;
 ALTER SERVER shop OPTIONS (ADD on_status 'inqud_test.changed');
 SELECT inqud_test.add('hook'), inqud_test.add('hook', 'shop2');
 SELECT inqud_test.look('hook');
 SELECT inqud_test.answered(1, '{}');
 SELECT inqud_test.look('hook');
-SELECT checkout, poke, attempts FROM inqud._hook(:home, 'shop', true);
-SELECT count(*) FROM inqud._hook(:home, 'shop', true);
-SELECT kind, attempts, inqud_test.ahead(due_at) FROM inqud.queue WHERE hook;
+SELECT checkout, poke, attempts FROM inqud._take_calls(:home, 'shop', 1, true);
+SELECT count(*) FROM inqud._take_calls(:home, 'shop', 1, true);
+SELECT attempts, inqud_test.ahead(due_at) FROM inqud.call;
 -- Called; and the next change calls again.
-SELECT inqud._hook_done(1, 0);
-SELECT count(*) FROM inqud.queue WHERE hook;
+SELECT inqud._calls_done(ARRAY[1], ARRAY[0]);
+SELECT count(*) FROM inqud.call;
 SELECT inqud_test.read(1, '{"status": "REQUEST_CREATED"}');
-SELECT checkout, poke, attempts FROM inqud._hook(:home, 'shop', true);
+SELECT checkout, poke, attempts FROM inqud._take_calls(:home, 'shop', 1, true);
 -- A change during the call has it called once more.
 SELECT inqud_test.read(1, '{"status": "SUCCESS"}');
-SELECT inqud._hook_done(1, 0);
-SELECT kind, poke, attempts, inqud_test.ahead(due_at) FROM inqud.queue WHERE hook;
+SELECT inqud._calls_done(ARRAY[1], ARRAY[0]);
+SELECT poke, attempts, inqud_test.ahead(due_at) FROM inqud.call;
 -- It fails: later and later.
 DO $$
 BEGIN
   FOR i IN 1..12 LOOP
-    UPDATE inqud.queue SET due_at = now() WHERE hook;
-    PERFORM inqud._hook(inqud._home(), 'shop', true);
+    UPDATE inqud.call SET due_at = now();
+    PERFORM inqud._take_calls(inqud._home(), 'shop', 1, true);
   END LOOP;
 END $$;
-SELECT kind, poke, attempts, inqud_test.ahead(due_at) FROM inqud.queue WHERE hook;
+SELECT poke, attempts, inqud_test.ahead(due_at) FROM inqud.call;
+-- One that has failed is taken only when nothing else is under way.
+BEGIN;
+UPDATE inqud.call SET due_at = now();
+SELECT (SELECT count(*) FROM inqud._take_calls(:home, 'shop', 1, false)), (SELECT count(*) FROM inqud._take_calls(:home, 'shop', 1, true));
+ROLLBACK;
 -- Following the checkout goes on beside it.
 SELECT inqud_test.look('hook');
 -- Details alone call nobody; failing and cancel do.
-SELECT inqud._hook_done(1, 1);
+SELECT inqud._calls_done(ARRAY[1], ARRAY[1]);
 SELECT inqud_test.read(1, '{"status": "SUCCESS", "merchant_fee": 1}');
-SELECT count(*) FROM inqud.queue WHERE hook;
+SELECT count(*) FROM inqud.call;
 SELECT inqud_test.add('hook failed') AS id \gset
 SELECT inqud_test.answered(:id, '{"outcome": "refused", "message": "told: refused"}');
 SELECT inqud_test.add('hook canceled') AS id \gset
 SELECT (inqud_cancel(:id)).state;
-SELECT c.order_id, q.poke FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout WHERE q.hook ORDER BY 1;
+SELECT c.order_id, q.poke FROM inqud.call q JOIN inqud.checkout c ON c.id = q.checkout ORDER BY 1;
+-- Many at a time: those that are due first, but for one that has failed; it is taken alone, when it has waited longest.
+TRUNCATE inqud.call;
+INSERT INTO inqud.call (checkout, home, project, due_at, attempts)
+  SELECT n, :home, 'shop', now() - (10 - n) * interval '1 s', CASE WHEN n IN (2, 4) THEN 3 ELSE 0 END FROM generate_series(1, 6) n;
+INSERT INTO inqud.call (checkout, home, project, due_at) VALUES (7, :home, 'shop', now() + interval '1 h'), (8, :home, 'shop2', now()), (9, :home + 1, 'shop', now());
+SELECT checkout, attempts FROM inqud._take_calls(:home, 'shop', 3, true) ORDER BY 1;
+SELECT checkout, attempts FROM inqud._take_calls(:home, 'shop', 64, true) ORDER BY 1;
+SELECT checkout, attempts FROM inqud._take_calls(:home, 'shop', 64, true) ORDER BY 1;
+SELECT checkout, attempts FROM inqud._take_calls(:home, 'shop', 64, false) ORDER BY 1;
+SELECT checkout, attempts, inqud_test.ahead(due_at) FROM inqud.call ORDER BY 1;
+-- Of those that were made, one has changed meanwhile.
+UPDATE inqud.call SET poke = 1 WHERE checkout = 3;
+SELECT inqud._calls_done(ARRAY[1, 3, 5, 99], ARRAY[0, 0, 0, 0]);
+SELECT checkout, attempts, poke, inqud_test.ahead(due_at) FROM inqud.call ORDER BY 1;
 
 DROP SCHEMA inqud_test CASCADE;
 DROP EXTENSION inqud CASCADE;

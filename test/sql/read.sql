@@ -103,7 +103,7 @@ SELECT inqud_test.unchanged('same ODD', '{"status": "ODD"}');
 SELECT inqud_test.unchanged('same', '{"status": "PAYMENT_DETECTED"}');
 
 --
--- Two answers that crossed.  The last one applied came at 12:00 with the status of 11:00.
+-- Two answers that crossed: the one recorded last has the status of 11:00, and was not there yet when the other was asked for.
 --
 CREATE FUNCTION inqud_test.crossed() RETURNS SETOF text
 LANGUAGE plpgsql AS $$
@@ -115,12 +115,12 @@ DECLARE
   answer text;
 BEGIN
   FOREACH known IN ARRAY ARRAY['11:00', NULL] LOOP
-    FOREACH asked IN ARRAY ARRAY['11:59', '12:00', '12:01'] LOOP
+    FOREACH asked IN ARRAY ARRAY['before', 'after'] LOOP
       FOREACH news IN ARRAY ARRAY['10:00', '11:00', '11:30', NULL] LOOP
         number := inqud_test.open(format('crossed %s %s %s', known, asked, news),
-          jsonb_build_object('status', 'PAYMENT_DETECTED', 'updated_at', '2020-01-01 ' || known, 'arrived', '2020-01-01 12:00'));
-        answer := inqud_test.read(number, jsonb_build_object('status', 'SUCCESS', 'started', '2020-01-01 ' || asked, 'arrived', '2020-01-01 12:02', 'updated_at', '2020-01-01 ' || news));
-        RETURN NEXT format('recorded of %s, asked at %s, answer of %s: %s, %s', coalesce(known, '?'), asked, coalesce(news, '?'), answer,
+          jsonb_build_object('status', 'PAYMENT_DETECTED', 'updated_at', '2020-01-01 ' || known));
+        answer := inqud_test.read(number, jsonb_build_object('status', 'SUCCESS', 'answers', CASE asked WHEN 'before' THEN 0 ELSE 1 END, 'updated_at', '2020-01-01 ' || news));
+        RETURN NEXT format('recorded of %s, asked %s it, answer of %s: %s, %s', coalesce(known, '?'), asked, coalesce(news, '?'), answer,
           (SELECT c.status FROM inqud.checkout c WHERE c.id = number));
       END LOOP;
     END LOOP;
@@ -129,24 +129,24 @@ END $$;
 SELECT inqud_test.crossed();
 
 -- A crossed answer that says the same asks for nothing.
-SELECT inqud_test.open('crossed same', '{"status": "PAYMENT_DETECTED", "arrived": "2020-01-01 12:00"}');
-SELECT inqud_test.says('crossed same', '{"status": "PAYMENT_DETECTED", "started": "2020-01-01 11:00", "arrived": "2020-01-01 12:01"}');
+SELECT inqud_test.open('crossed same', '{"status": "PAYMENT_DETECTED"}');
+SELECT inqud_test.says('crossed same', '{"status": "PAYMENT_DETECTED", "answers": 0}');
 SELECT inqud_test.look('crossed same');
 -- One that says something else has the checkout read again, now.
-SELECT inqud_test.says('crossed same', '{"status": "SUCCESS", "started": "2020-01-01 11:00", "arrived": "2020-01-01 12:01"}');
+SELECT inqud_test.says('crossed same', '{"status": "SUCCESS", "answers": 0}');
 SELECT inqud_test.look('crossed same');
-SELECT inqud_test.says('crossed same', '{"status": "SUCCESS", "started": "2020-01-01 12:01", "arrived": "2020-01-01 12:02"}');
+SELECT inqud_test.says('crossed same', '{"status": "SUCCESS"}');
 SELECT inqud_test.look('crossed same');
 -- A read that failed has brought nothing that an answer could be older than.
-SELECT inqud_test.open('failed between', '{"status": "PAYMENT_DETECTED", "arrived": "2020-01-01 12:00"}');
-SELECT inqud_test.says('failed between', '{"outcome": "unknown", "message": "told: unknown", "started": "2020-01-01 12:01", "arrived": "2020-01-01 12:10"}');
-SELECT inqud_test.says('failed between', '{"status": "SUCCESS", "started": "2020-01-01 12:05", "arrived": "2020-01-01 12:11"}');
+SELECT inqud_test.open('failed between', '{"status": "PAYMENT_DETECTED"}');
+SELECT inqud_test.says('failed between', '{"outcome": "unknown", "message": "told: unknown", "answers": 1}');
+SELECT inqud_test.says('failed between', '{"status": "SUCCESS", "answers": 1}');
 SELECT inqud_test.look('failed between');
 -- Whichever comes first wins, and is never undone by the other.
-SELECT inqud_test.open('crossed final', '{"status": "PAYMENT_DETECTED", "arrived": "2020-01-01 12:00"}');
-SELECT inqud_test.says('crossed final', '{"status": "SUCCESS", "started": "2020-01-01 12:01", "arrived": "2020-01-01 12:03"}');
-SELECT inqud_test.says('crossed final', '{"status": "PAYMENT_DETECTED", "started": "2020-01-01 12:02", "arrived": "2020-01-01 12:04"}');
-SELECT inqud_test.says('crossed final', '{"status": "EXPIRED", "started": "2020-01-01 12:02", "arrived": "2020-01-01 12:04"}');
+SELECT inqud_test.open('crossed final', '{"status": "PAYMENT_DETECTED"}');
+SELECT inqud_test.says('crossed final', '{"status": "SUCCESS", "answers": 1}');
+SELECT inqud_test.says('crossed final', '{"status": "PAYMENT_DETECTED", "answers": 1}');
+SELECT inqud_test.says('crossed final', '{"status": "EXPIRED", "answers": 1}');
 SELECT inqud_test.look('crossed final');
 
 --
@@ -178,6 +178,9 @@ SELECT inqud_test.look('reopened here');
 SELECT inqud_test.open('twice'), inqud_test.says('twice', '{"status": "EXPIRED"}'), inqud_test.open('twice'), inqud_test.says('twice', '{"status": "SUCCESS"}');
 SELECT inqud_test.read(min(id), '{"status": "SUCCESS"}') FROM inqud.checkout WHERE order_id = 'twice';
 SELECT inqud_test.look('twice');
+-- Neither can be canceled, the replaced one as little as the order's own.
+SELECT current, replace(inqud_test.said('SELECT inqud_cancel(' || id || ')'), id::text, 'N') FROM inqud.checkout WHERE order_id = 'twice' ORDER BY id;
+SELECT current, state, status, canceled_at IS NULL FROM inqud.checkout WHERE order_id = 'twice' ORDER BY id;
 -- Late money, and what was to be sent in its place is not, whether it waits, has failed and waits again, or is claimed just then.
 SELECT inqud_test.open('dropped'), inqud_test.says('dropped', '{"status": "EXPIRED"}'), (inqud_enqueue_checkout('shop', 'dropped', 'n', 'https://shop.example')).state;
 SELECT inqud_test.read(min(id), '{"status": "SUCCESS"}') FROM inqud.checkout WHERE order_id = 'dropped';
@@ -203,14 +206,28 @@ SELECT inqud_test.look('canceled');
 -- What is not followed any more
 --
 SELECT inqud_test.open('settled'), inqud_test.says('settled', '{"status": "SUCCESS"}');
-SELECT inqud._settle(ARRAY[id]) FROM inqud.checkout WHERE order_id = 'settled';
+SELECT inqud._unfollow(ARRAY[id]) FROM inqud.checkout WHERE order_id = 'settled';
 SELECT inqud_test.look('settled');
 SELECT inqud_test.unchanged('settled', '{"status": "SUCCESS"}', false);
 SELECT inqud_test.says('settled', '{"status": "SUCCESS"}');
 SELECT inqud_test.look('settled');
 SELECT inqud_test.says('settled', '{"status": "CONFLICT"}', false);
 SELECT inqud_test.look('settled');
-SELECT inqud_test.apply('{"checkout": 99999, "kind": "idle", "outcome": "ok", "id": "CCO-X", "status": "NEW"}');
+SELECT inqud_test.apply('{"checkout": 99999, "kind": "read", "outcome": "ok", "id": "CCO-X", "status": "NEW"}');
+
+--
+-- closed_at: when its final status was first seen, whatever is written later
+--
+SELECT inqud_test.open('closed'), inqud_test.says('closed', '{"status": "EXPIRED"}');
+SELECT closed_at AS first FROM inqud.checkout WHERE order_id = 'closed' \gset
+SELECT inqud_test.says('closed', '{"status": "EXPIRED", "name": "x", "expires_at": "2998-01-01 00:00+00"}');
+SELECT closed_at = :'first', updated_at > :'first' FROM inqud.checkout WHERE order_id = 'closed';
+-- Another final status is seen when it comes, and one that is not final is not recorded.
+SELECT inqud_test.says('closed', '{"status": "SUCCESS"}');
+SELECT closed_at > :'first' FROM inqud.checkout WHERE order_id = 'closed';
+SELECT closed_at AS first FROM inqud.checkout WHERE order_id = 'closed' \gset
+SELECT inqud_test.says('closed', '{"status": "NEW", "merchant_fee": 1}'), inqud_test.says('closed', '{"status": "SUCCESS", "merchant_fee": 2}');
+SELECT closed_at = :'first', merchant_fee FROM inqud.checkout WHERE order_id = 'closed';
 
 DROP SCHEMA inqud_test CASCADE;
 DROP EXTENSION inqud CASCADE;

@@ -10,16 +10,16 @@
 \pset null -
 
 --
--- Comments: whatever lacks one is listed
+-- Comments of what users see: an object that lacks one is listed
 --
-SELECT 'relation', c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'v') AND obj_description(c.oid, 'pg_class') IS NULL;
+SELECT 'relation', c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'v') AND obj_description(c.oid, 'pg_class') IS NULL AND c.relname !~ '^_';
 SELECT 'column', c.oid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'v') AND col_description(c.oid, a.attnum) IS NULL;
-SELECT 'type', t.oid::regtype FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid WHERE t.typnamespace = 'inqud'::regnamespace AND c.relkind = 'c' AND obj_description(t.oid, 'pg_type') IS NULL;
+WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'v') AND col_description(c.oid, a.attnum) IS NULL AND c.relname !~ '^_';
+SELECT 'type', t.oid::regtype FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid WHERE t.typnamespace = 'inqud'::regnamespace AND c.relkind = 'c' AND obj_description(t.oid, 'pg_type') IS NULL AND t.typname !~ '^_';
 SELECT 'policy', p.polrelid::regclass, p.polname FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = 'inqud'::regnamespace AND obj_description(p.oid, 'pg_policy') IS NULL;
 SELECT 'trigger', t.tgrelid::regclass, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = 'inqud'::regnamespace AND obj_description(t.oid, 'pg_trigger') IS NULL;
 SELECT 'member', pg_describe_object(d.classid, d.objid, 0) FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
-WHERE e.extname = 'inqud' AND d.deptype = 'e' AND obj_description(d.objid, d.classid::regclass::name) IS NULL
+WHERE e.extname = 'inqud' AND d.deptype = 'e' AND obj_description(d.objid, d.classid::regclass::name) IS NULL AND pg_describe_object(d.classid, d.objid, 0) !~ 'inqud\._'
   AND NOT EXISTS (SELECT FROM pg_class c WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relkind IN ('S', 'i'))
   AND NOT EXISTS (SELECT FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND (t.typelem <> 0 OR c.relkind <> 'c'));
 SELECT obj_description(oid, 'pg_extension') <> '' FROM pg_extension WHERE extname = 'inqud';
@@ -64,9 +64,21 @@ SELECT order_id, current, paid_at >= :'expired' AS paid_after_expiry FROM inqud.
 SELECT (inqud_enqueue_checkout('shop', 'waits', 'n', 'https://shop.example')).state, (inqud._take((inqud_enqueue_checkout('shop', 'is sent', 'n', 'https://shop.example')).id, 7)).attempts,
   inqud_test.answered((inqud_enqueue_checkout('shop', 'is retried', 'n', 'https://shop.example')).id, '{"outcome": "unreachable", "message": "told: unreachable", "retry_in": "1 h", "retry_for": "1 day"}');
 SELECT (inqud_refresh(id)).status FROM inqud.checkout WHERE order_id = 'new';
-UPDATE inqud.queue SET due_at = clock_timestamp() - interval '100 s' WHERE kind IN ('create', 'poked') AND attempts = 0;
+UPDATE inqud.queue SET due_at = clock_timestamp() - interval '100 s' WHERE due_at IS NOT NULL AND attempts = 0;
 SELECT order_id, owner = current_user AS mine, kind, phase, state, status, inqud_test.ahead(clock_timestamp() - age) AS made, inqud_test.ahead(due_at) AS due,
   inqud_test.ahead(clock_timestamp() - overdue) AS overdue, sending, attempts, error FROM inqud.pending WHERE project = 'shop' ORDER BY checkout;
+-- Of each kind: what waits for its time can be late, what the worker's own clock reads cannot.
+BEGIN;
+DELETE FROM inqud.queue;
+INSERT INTO inqud.queue (checkout, home, project, kind, due_at, phase)
+  SELECT (SELECT min(id) FROM inqud.checkout WHERE project = 'shop') + n, inqud._home(), 'shop', k, CASE WHEN d THEN now() - interval '1 min' END, p
+  FROM (VALUES (1, 'create', true, NULL), (2, 'read', true, 'new'), (3, 'read', false, 'active'), (4, 'read', false, 'reopened'), (5, 'read', false, 'new'), (6, 'read', false, 'late')) AS u (n, k, d, p);
+INSERT INTO inqud.call (checkout, home, project, due_at) SELECT checkout, home, project, due_at FROM inqud.queue WHERE kind = 'create';
+SELECT kind, overdue FROM inqud.pending ORDER BY kind;
+UPDATE inqud.queue SET due_at = now() + interval '1 min' WHERE due_at IS NOT NULL;
+UPDATE inqud.call SET due_at = now() + interval '1 min';
+SELECT count(*), count(overdue) FROM inqud.pending;
+ROLLBACK;
 
 --
 -- Trouble
@@ -81,7 +93,7 @@ SELECT inqud_test.open('fine'), inqud_test.open('fine paid', '{"status": "SUCCES
 SELECT * FROM inqud.trouble WHERE checkout IS NOT NULL;
 SELECT inqud_test.answered((inqud_enqueue_checkout('shop', 'failed', 'n', 'https://shop.example')).id, '{"outcome": "refused", "message": "HTTP 400: no"}');
 SELECT inqud_test.trouble('failed');
--- A failed one is no trouble any more once its order has another or is given free.
+-- A failed one is no trouble any more once its order has another or is canceled.
 SELECT (inqud_enqueue_checkout('shop', 'failed', 'n', 'https://shop.example', 2, 'USD')).state;
 SELECT inqud_test.trouble('failed');
 SELECT inqud_test.open('conflict', '{"status": "CONFLICT", "reason": "UNDERPAID", "paid_amount": 1.50, "pay_amount": 2, "pay_currency": "BTC"}');
@@ -90,11 +102,12 @@ SELECT inqud_test.trouble(o) FROM unnest(ARRAY['conflict', 'conflict 2']) AS o;
 SELECT (inqud_cancel(id)).current FROM inqud.checkout WHERE order_id = 'conflict';
 SELECT inqud_test.trouble('conflict');
 -- Queued, and why it is not sent yet: what comes of an answer, and what the worker says before it sends.
-CREATE FUNCTION inqud_test.not_sent(wanted text, outcome text, message text) RETURNS SETOF text
+CREATE FUNCTION inqud_test.not_sent(wanted text, outcome text, message text, fault text DEFAULT NULL) RETURNS SETOF text
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM inqud_test.answered((inqud_enqueue_checkout('shop', wanted, 'n', 'https://shop.example')).id, jsonb_build_object('outcome', outcome, 'message', message,
-    'http_status', substring(message FROM '^HTTP ([0-9]+)'), 'retry_in', '1 s', 'retry_for', '1 day'));
+    'http_status', substring(message FROM '^HTTP ([0-9]+)'), 'retry_in', '1 s', 'retry_for', '1 day')
+    || CASE WHEN fault IS NULL THEN '{}' ELSE jsonb_build_object('fault', fault) END);
   RETURN QUERY SELECT replace(t, current_user, 'OWNER') FROM inqud_test.trouble(wanted) t;
 END $$;
 SELECT inqud_test.not_sent('401', 'auth', 'HTTP 401 UNAUTHORIZED: no');
@@ -104,14 +117,15 @@ SELECT inqud_test.not_sent('405', 'route', 'HTTP 405: no');
 SELECT inqud_test.not_sent('429', 'throttled', 'HTTP 429: slow down');
 SELECT inqud_test.not_sent('500', 'unknown', 'HTTP 500: no');
 SELECT inqud_test.not_sent('no answer', 'unreachable', 'could not connect to 127.0.0.1');
-SELECT inqud_test.not_sent('right', 'blocked', 'permission denied for foreign server shop');
-SELECT inqud_test.not_sent('mapping', 'blocked', 'user mapping not found for user "app", server "shop"');
-SELECT inqud_test.not_sent('token', 'blocked', 'user mapping for server "shop" has no API token');
-SELECT inqud_test.not_sent('project_id', 'blocked', 'made for project_id "CAP-1", but server "shop" says "CAP-2" now');
-SELECT inqud_test.not_sent('server', 'blocked', 'server "shop" does not exist');
-SELECT inqud_test.not_sent('owner', 'blocked', 'role "app" does not exist any more');
--- Inqud's own words are not taken for ours.
+SELECT inqud_test.not_sent('right', 'blocked', 'permission denied for foreign server shop', 'no_right');
+SELECT inqud_test.not_sent('mapping', 'blocked', 'user mapping not found for user "app", server "shop"', 'no_key');
+SELECT inqud_test.not_sent('token', 'blocked', 'user mapping for server "shop" has no API token', 'no_key');
+SELECT inqud_test.not_sent('project_id', 'blocked', 'made for project_id "CAP-1", but server "shop" says "CAP-2" now', 'project_changed');
+SELECT inqud_test.not_sent('server', 'blocked', 'server "shop" does not exist', 'no_server');
+SELECT inqud_test.not_sent('owner', 'blocked', 'role "app" does not exist any more', 'no_owner');
+-- What a message says decides nothing, neither Inqud's words nor ours.
 SELECT inqud_test.not_sent('words', 'unknown', 'HTTP 500: permission denied for foreign server shop');
+SELECT inqud_test.not_sent('our words', 'blocked', 'permission denied for foreign server shop', 'options');
 -- What is right again is no trouble any more.
 SELECT inqud_test.answered(id, '{"status": "NEW"}') FROM inqud.checkout WHERE order_id = '401';
 SELECT inqud_test.trouble('401');
@@ -139,13 +153,13 @@ SELECT inqud_test.trouble('foreign');
 ALTER SERVER shop OPTIONS (ADD on_status 'inqud_test.changed');
 SELECT inqud_test.open('hook') AS id \gset
 SELECT inqud_test.trouble('hook');
-SELECT attempts FROM inqud._hook(inqud._home(), 'shop', true);
+SELECT attempts FROM inqud._take_calls(inqud._home(), 'shop', 1, true);
 SELECT inqud_test.trouble('hook');
 INSERT INTO inqud.event (checkout, kind, detail) VALUES (:id, 'hook', 'attempt 1 of on_status: function inqud_test.changed(inqud.checkout) does not exist');
-UPDATE inqud.queue SET due_at = clock_timestamp() WHERE hook;
-SELECT attempts FROM inqud._hook(inqud._home(), 'shop', true);
+UPDATE inqud.call SET due_at = clock_timestamp();
+SELECT attempts FROM inqud._take_calls(inqud._home(), 'shop', 1, true);
 SELECT inqud_test.trouble('hook');
-SELECT inqud._hook_done(:id, 0);
+SELECT inqud._calls_done(ARRAY[:id], ARRAY[0]);
 SELECT inqud_test.trouble('hook');
 ALTER SERVER shop OPTIONS (DROP on_status);
 -- A webhook that cannot be confirmed, of a checkout that is recorded and of one that is not.

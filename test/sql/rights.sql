@@ -34,7 +34,7 @@ SELECT DISTINCT c FROM inqud_test.members m JOIN pg_proc p ON p.oid = m.objid AN
 -- Those that C calls pin it, unless they were bound to what they name when they were made, or are C themselves.
 SELECT p.proname FROM inqud_test.members m JOIN pg_proc p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass JOIN pg_language l ON l.oid = p.prolang
 WHERE l.lanname <> 'c' AND p.prosqlbody IS NULL AND NOT coalesce(p.proconfig::text LIKE '%search_path=pg_catalog, pg_temp%', false)
-  AND p.proname IN ('_enqueue', '_due', '_look', '_claim', '_poked', '_found', '_read', '_begin', '_followed', '_settle', '_complete', '_apply', '_seen', '_hook', '_hook_done', '_webhook',
+  AND p.proname IN ('_again', '_due', '_next_due', '_claim', '_asked', '_found', '_read', '_release_leases', '_followed', '_unfollow', '_record', '_take_calls', '_calls_done', '_webhook',
     '_refresh', '_retry', '_cancel', '_take', '_adopt');
 
 -- Relations.
@@ -115,6 +115,93 @@ SET row_security = off;
 SELECT count(*) FROM inqud.checkout;
 RESET row_security;
 
+--
+-- Every policy of row security, by what is seen through it.  Rows are known by
+-- their place, and by the owner of the checkout that they belong to.
+--
+RESET ROLE;
+BEGIN;
+INSERT INTO inqud.call (checkout, home, project, due_at) SELECT id, 0, project, now() FROM inqud.checkout;
+INSERT INTO inqud.call (checkout, home, project, due_at) VALUES (0, 0, 'shop', now());
+INSERT INTO inqud.queue (checkout, home, project, kind, due_at) VALUES (0, 0, 'shop', 'create', now());
+INSERT INTO inqud.event (checkout, kind) SELECT id, 'changed' FROM inqud.checkout;
+INSERT INTO inqud.event (kind) VALUES ('webhook');
+INSERT INTO inqud.inbox (home, project, checkout) SELECT 0, project, id FROM inqud.checkout;
+INSERT INTO inqud.inbox (home, project, checkout_id) VALUES (0, 'shop', 'CCO-NOBODY');
+CREATE TABLE inqud_test.place (tab oid, place tid, whose text);
+GRANT SELECT ON inqud_test.place TO PUBLIC;
+-- Whatever tables the schema has, and each with its policies; one that has none shows.
+CREATE VIEW inqud_test.policy AS
+  SELECT c.oid, c.relname, p.polname, p.polcmd FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid
+  WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'p');
+GRANT SELECT ON inqud_test.policy TO PUBLIC;
+CREATE FUNCTION inqud_test.through() RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+DECLARE
+  p record;
+  whose text;
+BEGIN
+  FOR p IN SELECT * FROM inqud_test.policy ORDER BY relname COLLATE "C", polname LOOP
+    EXECUTE format('SELECT string_agg(w || '' '' || n, '', '' ORDER BY w COLLATE "C")
+      FROM (SELECT coalesce(l.whose, ''unknown'') AS w, count(*) AS n FROM inqud.%I t LEFT JOIN inqud_test.place l ON l.tab = t.tableoid AND l.place = t.ctid GROUP BY 1) s', p.relname) INTO whose;
+    RETURN NEXT concat_ws(' ', p.relname, 'through', coalesce(p.polname, 'NO POLICY') || ':', coalesce(whose, 'nothing'));
+  END LOOP;
+END $$;
+DO $$
+DECLARE
+  p record;
+BEGIN
+  FOR p IN SELECT DISTINCT oid, relname FROM inqud_test.policy LOOP
+    EXECUTE format('INSERT INTO inqud_test.place SELECT t.tableoid, t.ctid, coalesce(replace(c.owner, ''regress_inqud_'', ''''), ''nobody'')
+      FROM inqud.%I t LEFT JOIN inqud.checkout c ON c.id = t.%I', p.relname, CASE p.relname WHEN 'checkout' THEN 'id' ELSE 'checkout' END);
+  END LOOP;
+END $$;
+-- All there is: rows of each owner, of a dropped role and of nobody.
+SELECT inqud_test.through();
+SET ROLE regress_inqud_app;
+SELECT inqud_test.through();
+SET ROLE regress_inqud_other;
+SELECT inqud_test.through();
+SET ROLE regress_inqud_group;
+SELECT inqud_test.through();
+SET ROLE regress_inqud_member;
+SELECT inqud_test.through();
+SET ROLE regress_inqud_apart;
+SELECT inqud_test.through();
+SET ROLE regress_inqud_monitor;
+SELECT inqud_test.through();
+SET ROLE regress_inqud_none;
+SELECT inqud_test.through();
+-- The server's owner sees no more of its orders than others, and a policy does not let anybody write.
+RESET ROLE;
+ALTER SERVER shop OWNER TO regress_inqud_none;
+SET ROLE regress_inqud_none;
+SELECT inqud_test.through();
+RESET ROLE;
+GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA inqud TO regress_inqud_app, regress_inqud_monitor;
+CREATE FUNCTION inqud_test.written() RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+DECLARE
+  p record;
+  updated bigint;
+  deleted bigint;
+BEGIN
+  FOR p IN SELECT DISTINCT oid, relname FROM inqud_test.policy ORDER BY relname LOOP
+    EXECUTE format('UPDATE inqud.%I SET %I = %2$I', p.relname, CASE p.relname WHEN 'checkout' THEN 'id' ELSE 'checkout' END);
+    GET DIAGNOSTICS updated = ROW_COUNT;
+    EXECUTE format('DELETE FROM inqud.%I', p.relname);
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT format('%s: updated %s, deleted %s, insert %s', p.relname, updated, deleted, inqud_test.said(format('INSERT INTO inqud.%I (%s) SELECT %2$s FROM inqud.%1$I LIMIT 1', p.relname,
+      (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+       WHERE a.attrelid = p.oid AND a.attnum > 0 AND a.attgenerated = '' AND NOT a.attisdropped))));
+  END LOOP;
+END $$;
+SET ROLE regress_inqud_app;
+SELECT inqud_test.written();
+SET ROLE regress_inqud_monitor;
+SELECT inqud_test.written();
+ROLLBACK;
+
 -- Without USAGE nothing can be queued, created or read.
 RESET ROLE;
 CREATE USER MAPPING FOR PUBLIC SERVER shop OPTIONS (token_id 'TKN-1', token_secret 's');
@@ -145,7 +232,7 @@ SELECT c, inqud_test.said(c) FROM unnest(ARRAY['INSERT INTO inqud.checkout (proj
   'CREATE SERVER mine FOREIGN DATA WRAPPER inqud OPTIONS (project_id ''CAP-1'')', 'ALTER SERVER shop OPTIONS (ADD base_url ''https://evil.example'')']) AS c;
 SELECT left(answer, 5), count(*) > 30 FROM (SELECT inqud_test.said(format('SELECT inqud.%I(%s)', p.proname,
     (SELECT string_agg('NULL::' || format_type(a, NULL), ', ' ORDER BY i) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (a, i)))) AS answer
-  FROM pg_proc p WHERE p.pronamespace = 'inqud'::regnamespace AND p.proname NOT IN ('_workers', '_stats')
+  FROM pg_proc p WHERE p.pronamespace = 'inqud'::regnamespace AND p.proname NOT IN ('_ended_at', '_home', '_is_ended', '_is_final', '_is_known_open', '_workers', '_stats')
     -- these write HTML, of what the caller sees
     AND p.proname !~ '^_(html|duration|bars|report)') t GROUP BY 1;
 RESET ROLE;
@@ -170,12 +257,20 @@ RESET ROLE;
 GRANT EXECUTE ON FUNCTION inqud_adopt(text) TO regress_inqud_app, regress_inqud_other;
 ALTER SERVER shop OWNER TO regress_inqud_other;
 UPDATE inqud.queue SET home = home + 1;
+INSERT INTO inqud.inbox (home, project, checkout_id) VALUES (inqud._home() + 1, 'shop', 'CCO-ELSEWHERE'), (inqud._home() + 1, 'nowhere', 'CCO-ELSEWHERE');
 SET ROLE regress_inqud_app;
 SELECT inqud_adopt();
+RESET ROLE;
+SELECT (SELECT count(*) FROM inqud.queue WHERE home = inqud._home()), (SELECT count(*) FROM inqud.inbox WHERE home = inqud._home());
 SET ROLE regress_inqud_other;
 SELECT inqud_adopt() > 0;
 RESET ROLE;
 SELECT count(*) FROM inqud.queue WHERE home <> inqud._home();
+SELECT project, home = inqud._home() FROM inqud.inbox ORDER BY project;
+-- What belongs to no server here is a superuser's to adopt.
+SELECT inqud_adopt();
+SELECT project, home = inqud._home() FROM inqud.inbox ORDER BY project;
+DELETE FROM inqud.inbox;
 GRANT USAGE ON FOREIGN SERVER shop TO regress_inqud_app;
 
 --
@@ -205,7 +300,7 @@ CREATE TABLE inqud_test_evil.queue (LIKE inqud.queue);
 CREATE TABLE inqud_test_evil.pg_roles (rolname name, oid oid, rolsuper boolean);
 CREATE TABLE inqud_test_evil.pg_foreign_server (srvname name, srvowner oid, srvoptions pg_catalog.text[]);
 CREATE TYPE inqud_test_evil._order AS (a pg_catalog.text);
-CREATE TYPE inqud_test_evil._outcome AS (a pg_catalog.text);
+CREATE TYPE inqud_test_evil._task AS (a pg_catalog.text);
 GRANT ALL ON SCHEMA inqud_test_evil TO PUBLIC;
 GRANT ALL ON ALL TABLES IN SCHEMA inqud_test_evil TO PUBLIC;
 DELETE FROM inqud.queue;
@@ -229,10 +324,10 @@ SELECT trouble FROM inqud.trouble WHERE checkout IS NOT NULL;
 RESET ROLE;
 -- The owner's own calls, as the worker makes them.
 SELECT order_id AS "order" FROM inqud._claim(inqud._home(), 'shop', 10, 7);
-SELECT (f).result, (f).phase FROM inqud._apply(jsonb_populate_record(NULL::inqud._outcome, pg_catalog.jsonb_build_object('checkout', (SELECT max(id) FROM inqud.checkout), 'kind', 'create', 'lease', 7, 'outcome', 'ok', 'id', 'CCO-EVIL', 'status', 'SUCCESS')), true) f;
-SELECT (f).result, (f).phase FROM inqud._complete(ARRAY[jsonb_populate_record(NULL::inqud._outcome, pg_catalog.jsonb_build_object('checkout', (SELECT max(id) FROM inqud.checkout), 'kind', 'idle', 'outcome', 'ok', 'id', 'CCO-EVIL', 'status', 'CONFLICT', 'started', pg_catalog.now()))]) f;
-SELECT inqud._begin(1, 0), inqud._adopt('nowhere', 'nobody');
-SELECT count(*) FROM inqud._hook(1, 'shop', true), inqud._look(1), inqud._due(1), inqud._poked(1, 'shop', 1), inqud._found(1, 'shop', 1);
+SELECT result FROM inqud._record(pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('checkout', (SELECT max(id) FROM inqud.checkout), 'kind', 'create', 'lease', 7, 'reply', '{"id": "CCO-EVIL", "status": "SUCCESS"}')), true);
+SELECT result FROM inqud._record(pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('checkout', (SELECT max(id) FROM inqud.checkout), 'kind', 'read', 'answers', 1, 'reply', '{"id": "CCO-EVIL", "status": "CONFLICT"}')), true);
+SELECT inqud._release_leases(1, 0), inqud._adopt('nowhere', 'nobody');
+SELECT count(*) FROM inqud._take_calls(1, 'shop', 1, true), inqud._next_due(1), inqud._due(1), inqud._asked(1, 'shop', 1), inqud._found(1, 'shop', 1);
 RESET search_path;
 SELECT (SELECT count(*) FROM inqud_test_evil.checkout) + (SELECT count(*) FROM inqud_test_evil.queue);
 DROP SCHEMA inqud_test_evil CASCADE;

@@ -151,6 +151,20 @@ COMMIT;
 SELECT inqud_test.queued();
 DROP TRIGGER pay ON inqud_test.orders;
 
+-- On a partition: a trigger of the whole table, which runs within the statement, finds the checkouts.
+CREATE TABLE inqud_test.parted (id int) PARTITION BY RANGE (id);
+CREATE TABLE inqud_test.part PARTITION OF inqud_test.parted FOR VALUES FROM (1) TO (100);
+CREATE TABLE inqud_test.parted_seen (n bigint);
+CREATE FUNCTION inqud_test.look_at_parted() RETURNS trigger
+LANGUAGE plpgsql AS $$ BEGIN INSERT INTO inqud_test.parted_seen SELECT count(*) FROM inqud.checkout; RETURN NULL; END $$;
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.parted FOR EACH ROW EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={id}', 'name=Part', 'return_url=https://shop.example');
+CREATE TRIGGER pay_seen AFTER INSERT ON inqud_test.parted FOR EACH STATEMENT EXECUTE FUNCTION inqud_test.look_at_parted();
+INSERT INTO inqud_test.parted VALUES (44), (45);
+SELECT n FROM inqud_test.parted_seen;
+SELECT inqud_test.queued();
+DROP TABLE inqud_test.parted, inqud_test.parted_seen;
+
 -- After an update.
 CREATE TRIGGER pay AFTER UPDATE OF total ON inqud_test.orders FOR EACH ROW WHEN (OLD.total IS NULL) EXECUTE FUNCTION
   inqud_order_trigger('shop', 'order_id={id}', 'name={title}', 'return_url=https://shop.example', 'amount={total}', 'currency={currency}');
@@ -174,6 +188,14 @@ COPY inqud_test.orders FROM stdin;
 5	\N	USD	five	\N
 \.
 SELECT inqud_test.queued();
+
+-- A single row, alone and behind a full batch.
+INSERT INTO inqud_test.orders VALUES (6, 6);
+INSERT INTO inqud_test.orders SELECT i, i FROM generate_series(10001, 11001) i;
+SELECT count(*), min(order_id::int), max(order_id::int) FROM inqud.checkout;
+DELETE FROM inqud.queue;
+DELETE FROM inqud.checkout;
+DELETE FROM inqud_test.orders WHERE id > 5;
 
 -- More than one batch of it.
 INSERT INTO inqud_test.orders SELECT i, i FROM generate_series(1001, 3501) i;
@@ -330,6 +352,16 @@ COPY inqud_test.parted FROM stdin;
 \.
 SELECT inqud_test.queued();
 
+--
+-- A text that its table keeps out of line
+--
+CREATE TABLE inqud_test.wide (id int, pad text, title text);
+ALTER TABLE inqud_test.wide ALTER pad SET STORAGE PLAIN, ALTER title SET STORAGE EXTERNAL;
+CREATE TRIGGER pay AFTER INSERT ON inqud_test.wide FOR EACH ROW EXECUTE FUNCTION
+  inqud_order_trigger('shop', 'order_id={id}', 'name={title}', 'return_url=https://shop.example');
+INSERT INTO inqud_test.wide VALUES (301, repeat('p', 1900), repeat('t', 900));
+SELECT pg_relation_size(reltoastrelid) > 0 FROM pg_class WHERE oid = 'inqud_test.wide'::regclass;
+WITH gone AS (DELETE FROM inqud.checkout RETURNING name) SELECT length(name) FROM gone;
 --
 -- What it refuses to be
 --

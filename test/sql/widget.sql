@@ -135,4 +135,4 @@ DROP FOREIGN DATA WRAPPER inqud_other CASCADE;
 --
 SELECT (inqud_enqueue_checkout('shop', '1001', 'Order <1001>', 'https://shop.example/orders/1001')).state;
 SELECT inqud_test.answer('SELECT inqud_widget_html(c) FROM inqud.checkout c');
-SELECT provolatile, proparallel, proisstrict, proacl FROM pg_proc WHERE proname IN ('inqud_widget_html', 'inqud_widget_page');
+SELECT provolatile, proparallel, proisstrict, has_function_privilege('public', oid, 'EXECUTE') FROM pg_proc WHERE proname IN ('inqud_widget_html', 'inqud_widget_page');

@@ -4,7 +4,7 @@
 # status of the contract, jumps over steps, too little and too much money, words
 # that nobody knows, corrections of final statuses, and words that come after a
 # final one.  For each: state, events, what on_status was told, and how the
-# checkout is followed from there.  SUCCESS alone means paid.
+# checkout is followed from there, and how often.  SUCCESS alone means paid.
 
 use strict;
 use warnings;
@@ -34,8 +34,9 @@ sub settled
 {
 	my ($order) = @_;
 
-	return $shop->wait_until("SELECT count(*) FILTER (WHERE kind IN ('create', 'hook') OR kind = 'poked' AND due_at <= now()) = 0
+	$shop->wait_until("SELECT count(*) FILTER (WHERE kind IN ('create', 'hook', 'poked')) = 0
 		FROM inqud.pending WHERE order_id = " . Inqud::Shop::literal($order));
+	return;
 }
 
 # One step at Inqud, then a read.
@@ -159,7 +160,7 @@ my $over = $shop->checkout('overpaid');
 is($over->{overpaid}, 'true', 'more money sets overpaid');
 cmp_ok($over->{paid_amount}, '>', $over->{pay_amount}, 'and is recorded');
 my $under = $shop->checkout('underpaid');
-isnt($under->{overpaid}, 'true', 'less money does not');
+is($under->{overpaid}, 'false', 'less money does not');
 cmp_ok($under->{paid_amount}, '<', $under->{pay_amount}, 'and is recorded');
 
 # ---------------------------------------------------------------------
@@ -317,6 +318,41 @@ cross('crossing', 'with times');
 $emu->control('settings', { drop => ['lastUpdatedAt'] });
 cross('crossing blindly', 'without times');
 $emu->control('settings', { drop => [] });
+
+# ---------------------------------------------------------------------
+# How often each is read
+# ---------------------------------------------------------------------
+
+# Two checkouts of one project, one that waits for its payer and one that is being paid,
+# each with an interval of its own.  Reads come by a grid, so that there are never more
+# of them than the interval allows; fewer only as far as the machine is late.
+{
+	my %every = (waiting => 2, paying => 0.2);
+	my %id;
+
+	$shop->project('paced', options => { poll_new => '2s', poll_active => '200ms' });
+	foreach my $order (keys %every)
+	{
+		$session->query_safe($shop->enqueue_sql($order, "100, 'USD'", 'paced'));
+		settled($order);
+		$id{$order} = $shop->checkout($order)->{checkout_id};
+	}
+	step('paying', 'choose');
+	is(phase('waiting') . ' ' . phase('paying'), 'new active', 'one checkout is new, the other active');
+	my $seq = ($shop->requests)[-1]{seq};
+	$shop->wait_requests(since => $seq, method => 'GET', path => $id{waiting}, count => 4);
+	my @all = $shop->requests(since => $seq, method => 'GET');
+	my $took = $all[-1]{epoch} - $all[0]{epoch};
+	foreach my $order (sort keys %every)
+	{
+		my $n = grep { index($_->{path}, $id{$order}) >= 0 } @all;
+
+		note(sprintf '%s: %d reads in %.1f s', $order, $n, $took);
+		cmp_ok($n, '<=', $took / $every{$order} + 2, "$order: read no more often than its interval says");
+		cmp_ok($n, '>=', $took / $every{$order} / 3 - 1, "$order: nor much more rarely");
+	}
+	$shop->sql('DROP SERVER paced CASCADE');
+}
 
 $session->close;
 done_testing();

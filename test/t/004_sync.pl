@@ -29,6 +29,7 @@ sub body
 	my ($order) = @_;
 	my @found = grep { JSON::PP->new->decode($_->{body})->{clientOrderId} eq $order } $shop->requests(method => 'POST');
 
+	die "order $order was not sent\n" unless @found;
 	return $found[-1]{body};
 }
 
@@ -50,10 +51,10 @@ like(body('fixed'), qr/"fixedAmount":\{"amount":100,"currency":"USD"\}/, 'amount
 
 $row = $shop->row($shop->create_sql('open'));
 is("$row->{type} $row->{status}", 'NO_PRICE NEW', 'without an amount the type is NO_PRICE');
-unlike(body('open'), qr/fixedAmount/, 'and none is sent');
+Inqud::Shop::lacks(body('open'), qr/fixedAmount/, 'and none is sent');
 $row = $shop->row($shop->create_sql('suggested', "type => 'SUGGESTED_FIXED_PRICE'"));
 is("$row->{type} $row->{status}", 'SUGGESTED_FIXED_PRICE NEW', 'SUGGESTED_FIXED_PRICE on request');
-unlike(body('suggested'), qr/fixedAmount/, 'its amounts are not ours to send');
+Inqud::Shop::lacks(body('suggested'), qr/fixedAmount/, 'its amounts are not ours to send');
 
 my $strange = "N\xc2\xb0 1 \xe2\x98\x95 \"quoted\" 'twice' \\back /slash";
 $shop->row('SELECT * FROM inqud_create_checkout(' . join(', ', "'shop'", Inqud::Shop::literal($strange),
@@ -153,12 +154,14 @@ is(posts('signed'), 1, 'auth "signed" works in the session that used "secret" be
 ok(!exists $h->{'x-token-api-secret'}, 'the secret does not travel');
 ok(!(grep { index($_, Inqud::Shop::SECRET) >= 0 } values %$h), 'in no header at all');
 my $salt = $h->{'x-salt'};
+ok(length($salt // '') && length($h->{'x-hmac-sha256-signature'} // ''), 'but a salt and a signature');
 my $id = $shop->checkout('signed')->{checkout_id};
 is($session->query_safe("SELECT status FROM inqud_get_checkout('shop', '$id')"), 'NEW', 'a signed read works, too');
-isnt(headers()->{'x-salt'}, $salt, 'the salt is a fresh one');
+Inqud::Shop::differs(headers()->{'x-salt'}, $salt, 'the salt is a fresh one');
 $session->query_safe($shop->enqueue_sql('signed by the worker', "7, 'EUR'"));
 $shop->until("SELECT acquiring_url IS NOT NULL FROM inqud.checkout WHERE order_id = 'signed by the worker'", 'the worker signs');
-ok(!exists headers()->{'x-token-api-secret'}, 'and sends no secret either');
+$h = headers();
+ok(exists $h->{'x-hmac-sha256-signature'} && !exists $h->{'x-token-api-secret'}, 'and sends no secret either');
 
 # ---------------------------------------------------------------------
 # Options and tokens change
@@ -272,7 +275,7 @@ $first = $shop->row($shop->create_sql('expired', "10, 'USD'"));
 $emu->control('expire', { clientOrderId => 'expired' });
 $session->query_safe("SELECT inqud_get_checkout('shop', '$first->{checkout_id}')");
 my $next = $shop->row($shop->create_sql('expired', "12, 'EUR'"));
-isnt($next->{checkout_id}, $first->{checkout_id}, 'after EXPIRED an order gets another checkout');
+Inqud::Shop::differs($next->{checkout_id}, $first->{checkout_id}, 'after EXPIRED an order gets another checkout');
 is($shop->sql("SELECT string_agg(id || ' ' || current || ' ' || coalesce(status, ''), ', ' ORDER BY id) FROM inqud.checkout WHERE order_id = 'expired'"),
 	"$first->{id} false EXPIRED, $next->{id} true NEW", 'and the old one stays on record');
 

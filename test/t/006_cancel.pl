@@ -12,6 +12,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
+use Inqud::Faults qw(process_status);
 use Inqud::Shop;
 use PostgreSQL::Test::Utils ();
 use Test::More;
@@ -148,8 +149,7 @@ sub enter
 
 	$session->start($sql);
 	$shop->wait_requests if $arrives;
-	$shop->wait_until("SELECT state = 'active' AND wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = " . $session->pid)
-	  or diag("$phase was not entered");
+	$shop->wait_until("SELECT state = 'active' AND wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = " . $session->pid);
 	return;
 }
 
@@ -264,7 +264,7 @@ my $threads;
 my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 do
 {
-	($threads) = PostgreSQL::Test::Utils::slurp_file('/proc/' . $victim->pid . '/status') =~ /^Threads:\s+(\d+)/m;
+	$threads = process_status($victim->pid, 'Threads');
 } while $threads > 1 && time < $end && $admin->query_safe('SELECT pg_sleep(0.05)') eq '';
 is($threads, 1, 'no thread is left behind');
 my $left = holds($victim);

@@ -11,6 +11,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
+use Inqud::Faults qw(process_status);
 use Inqud::Shop;
 use PostgreSQL::Test::Utils ();
 use Test::More;
@@ -30,9 +31,8 @@ plan skip_all => 'there is no /proc' unless -r "/proc/$$/status";
 sub held
 {
 	my ($session) = @_;
-	my ($process) = PostgreSQL::Test::Utils::slurp_file('/proc/' . $session->pid . '/status') =~ /^RssAnon:\s+(\d+) kB/m;
 
-	return [ $process, $session->query_safe('SELECT sum(total_bytes) / 1024 FROM pg_backend_memory_contexts') ];
+	return [ process_status($session->pid, 'RssAnon'), $session->query_safe('SELECT sum(total_bytes) / 1024 FROM pg_backend_memory_contexts') ];
 }
 
 # Runs batches of statements: the first part to warm up, then the rest; tests
@@ -121,7 +121,7 @@ is_flat('wrong arguments: 2000 calls', sub {
 }, 10, 20);
 $emu->fault({ match => { method => 'GET' }, action => 'hang' });
 is_flat('timeouts: 60 calls', sub {
-	return "SET statement_timeout = '20ms'; DO \$\$ BEGIN PERFORM inqud_get_checkout('shop', '$unrecorded');
+	return "SET statement_timeout = '200ms'; DO \$\$ BEGIN PERFORM inqud_get_checkout('shop', '$unrecorded');
 		EXCEPTION WHEN query_canceled THEN NULL; END \$\$; RESET statement_timeout";
 }, 20, 60);
 $emu->clear_faults;

@@ -161,7 +161,6 @@ $session->query_safe("SELECT count(inqud_refresh(id)) FROM inqud.checkout WHERE 
 $shop->wait_until("SELECT count(*) = 0 FROM inqud.pending WHERE project = 'busy' AND kind = 'poked'");
 my $seq = ($shop->requests)[-1]{seq};
 $shop->wait_requests(since => $seq, path => 'CAP-busy', method => 'GET', count => 10);
-pass('reads use up the rate');
 
 queue('busy', 'new', 10);
 my $moment = time;
@@ -173,17 +172,20 @@ note('creates were sent until call ' . ($last + 1));
 cmp_ok($last + 1, '<=', 10 + 5, 'creates go before polls');
 
 my @asked = split /\n/, $session->query_safe("SELECT checkout_id FROM inqud.checkout WHERE project = 'busy' AND order_id IN ('old17', 'old117', 'old71')");
-$session->query_safe("SELECT inqud_refresh(id) FROM inqud.checkout WHERE project = 'busy' AND order_id IN ('old17', 'old117', 'old71')");
+# before the commit, since the first of them may be read at once
 $moment = time;
+$session->query_safe("SELECT inqud_refresh(id) FROM inqud.checkout WHERE project = 'busy' AND order_id IN ('old17', 'old117', 'old71')");
 $shop->wait_until("SELECT count(*) = 0 FROM inqud.pending WHERE project = 'busy' AND kind = 'poked'");
 @calls = after($moment, 'CAP-busy');
+is(scalar @asked, 3, 'three reads were asked for');
 foreach my $checkout (@asked)
 {
 	my ($place) = grep { index($calls[$_]{path}, $checkout) >= 0 } 0 .. $#calls;
 
-	cmp_ok($place // 999, '<=', 8, 'a read that was asked for goes before those by the clock');
+	cmp_ok($place // 'inf', '<=', 8, 'a read that was asked for goes before those by the clock');
 }
-cmp_ok($emu->get('counts', project => 'CAP-busy')->{inflight}{'CAP-busy'} // 0, '<=', 8, 'no backlog of reads is under way');
+my $most = $emu->get('counts', project => 'CAP-busy')->{inflightPeaks}{'CAP-busy'};
+ok(defined $most && $most >= 1 && $most <= 8, 'no backlog of reads was ever under way') or diag($most // 'none was counted');
 
 $session->close;
 done_testing();

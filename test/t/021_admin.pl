@@ -13,7 +13,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
-use Inqud::Faults qw(ask backend wait_worker);
+use Inqud::Faults qw(ask backend process_status wait_worker);
 use Inqud::Shop;
 use PostgreSQL::Test::Utils ();
 use Test::More;
@@ -166,7 +166,7 @@ $store = new_store('store');
 make_busy($store);
 quick_sql($store, 'DROP EXTENSION inqud CASCADE');
 calm_down();
-ok($shop->wait_until("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'inqud worker' AND datname = 'store'"),
+$shop->until("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'inqud worker' AND datname = 'store'",
 	'the worker leaves with the extension');
 set_up($store);
 make_busy($store);
@@ -204,7 +204,7 @@ $emu->control('release');
 $store->until("SELECT count(*) = 3 AND bool_and(state = 'open') FROM inqud.checkout WHERE order_id LIKE 'hang-$batch-%'",
 	'answers under way while the queue is emptied are recorded');
 make_busy($store);
-quick_sql($store, 'TRUNCATE inqud.checkout, inqud.queue, inqud.event, inqud.inbox');
+quick_sql($store, 'TRUNCATE inqud.checkout, inqud.queue, inqud.call, inqud.event, inqud.inbox');
 $emu->clear_faults;
 $emu->control('release');
 make_busy($store);
@@ -294,7 +294,7 @@ quick('inqud.enabled = off', sub {
 	$shop->sql("ALTER SYSTEM SET inqud.enabled = off");
 	$shop->sql('SELECT pg_reload_conf()');
 	# what was under way ends, and nothing else is taken
-	$store->wait_until("SELECT count(*) = 3 FROM inqud.queue WHERE lease IS NOT NULL") or die "it does not end\n";
+	$store->wait_until("SELECT count(*) = 3 FROM inqud.queue WHERE lease IS NOT NULL");
 });
 my $posts = $emu->get('counts')->{total};
 my $left = $store->sql("SELECT count(*) FROM inqud.queue WHERE kind = 'create'");
@@ -302,18 +302,40 @@ cmp_ok($left, '>', 3, 'inqud.enabled = off: the rest waits');
 $emu->clear_faults;
 $emu->control('release');
 $store->until("SELECT count(*) = 0 FROM inqud.queue WHERE lease IS NOT NULL", 'inqud.enabled = off: calls under way end well');
-$store->sql("INSERT INTO orders VALUES ('while-off')");
-$store->sql('SELECT pg_sleep(0.3)');
+# each of these commits wakes the worker, which is asleep again before the next
+my $pid = $store->worker_pid;
+foreach my $n (1 .. 10)
+{
+	my $switches = process_status($pid, 'voluntary_ctxt_switches');
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	$store->sql("INSERT INTO orders VALUES ('while-off-$n')");
+	until (process_status($pid, 'voluntary_ctxt_switches') > $switches)
+	{
+		die "the worker is not woken\n" if time > $end;
+		usleep(5_000);
+	}
+}
+is($store->sql("SELECT count(*) FROM inqud.queue WHERE lease IS NOT NULL"), '0', 'inqud.enabled = off: nothing is claimed');
 is($emu->get('counts')->{total}, $posts, 'inqud.enabled = off: nothing is sent');
 $shop->sql("ALTER SYSTEM RESET inqud.enabled");
 $shop->sql('SELECT pg_reload_conf()');
 calm_down($store, 'inqud.enabled = on: everything comes through');
-$store->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'while-off'", 'also what was queued meanwhile');
+$store->until("SELECT count(*) = 10 FROM inqud.checkout WHERE order_id LIKE 'while-off-%' AND state = 'open'", 'also what was queued meanwhile');
 
 make_busy($store);
 quick_sql($store, 'SELECT inqud_worker_stop()');
+# it is not known what became of them: that is an attempt, and has its event
+is($store->sql("SELECT count(*) || ' ' || count(*) FILTER (WHERE q.attempts = 1 AND q.lease IS NULL) || ' ' || count(*) FILTER (WHERE EXISTS
+		(SELECT FROM inqud.event e WHERE e.checkout = c.id AND e.kind = 'error' AND e.detail ~ 'the worker left before the answer came.*outcome unknown'))
+		FROM inqud.checkout c JOIN inqud.queue q ON q.checkout = c.id WHERE c.order_id LIKE 'hang-$batch-%'"), '3 3 3',
+	'calls that it did not wait for are counted, and their events say that the outcome is unknown');
 $store->until("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'inqud worker' AND datname = current_database()", 'inqud_worker_stop() stops it');
 $store->sql("INSERT INTO orders VALUES ('while-stopped')");
+# the launcher, which starts another database's worker after it, has seen that commit
+my $witness = new_store('witness');
+$witness->sql("INSERT INTO orders VALUES ('seen')");
+$witness->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'seen'");
 is($store->worker_pid, '', 'a commit does not bring it back');
 $store->sql('SELECT inqud_worker_start()');
 calm_down($store, 'inqud_worker_start() brings it back, and everything comes through');

@@ -33,7 +33,7 @@ sub reread
 	my $cco = $shop->sql("SELECT checkout_id FROM inqud.checkout WHERE id = $id");
 	my $before = $emu->get('counts')->{reads}{$cco} // 0;
 	$shop->sql("SELECT inqud_refresh($id)");
-	$shop->wait_until("SELECT count(*) = 0 FROM inqud.queue WHERE checkout = $id AND kind = 'poked'");
+	$shop->wait_until("SELECT count(*) = 0 FROM inqud.pending WHERE checkout = $id AND kind = 'poked'");
 	die "checkout $cco was not read\n" unless ($emu->get('counts')->{reads}{$cco} // 0) > $before;
 	return $shop->row("SELECT * FROM inqud.checkout WHERE id = $id");
 }
@@ -87,9 +87,9 @@ sub real
 	my $old = order('late');
 	$emu->control('expire', { id => $old->{checkout_id} });
 	is(reread('late')->{status}, 'EXPIRED', 'an order expires');
-	is($shop->sql("SELECT kind || ' ' || phase FROM inqud.queue WHERE checkout = $old->{id}"), 'idle check', 'straight from NEW: one more look');
+	is($shop->sql("SELECT kind || ' ' || phase FROM inqud.pending WHERE checkout = $old->{id}"), 'idle check', 'straight from NEW: one more look');
 	my $new = order('late');
-	isnt($new->{id}, $old->{id}, 'ordered again, it has a new checkout');
+	Inqud::Shop::differs($new->{id}, $old->{id}, 'ordered again, it has a new checkout');
 	is($shop->sql("SELECT string_agg(current::text, ' ' ORDER BY id) FROM inqud.checkout WHERE order_id = 'late'"), 'false true', 'which is the current one');
 
 	$emu->control('correct', { id => $old->{checkout_id}, status => 'SUCCESS' });
@@ -125,7 +125,7 @@ sub real
 	reread('address-shown');
 	$emu->control('expire', { id => $row->{checkout_id} });
 	reread('address-shown');
-	is($shop->sql("SELECT kind || ' ' || phase FROM inqud.queue WHERE checkout = $row->{id}"), 'idle late', 'expired after an address was shown, it is followed for days');
+	is($shop->sql("SELECT kind || ' ' || phase FROM inqud.pending WHERE checkout = $row->{id}"), 'idle late', 'expired after an address was shown, it is followed for days');
 	$emu->control('correct', { id => $row->{checkout_id}, status => 'SUCCESS' });
 	$shop->sql('SELECT inqud_worker_stop()');
 	# the last read of the plan is at its end
@@ -167,7 +167,7 @@ sub real
 	reread('reopened');
 	$emu->control('force', { id => $row->{checkout_id}, status => 'PAYMENT_DETECTED', quiet => JSON::PP::true });
 	is(reread('reopened')->{status}, 'EXPIRED', 'a word that is not final does not follow one that is');
-	is($shop->sql("SELECT kind || ' ' || phase FROM inqud.queue WHERE checkout = $row->{id}"), 'active reopened', 'but it is watched again');
+	is($shop->sql("SELECT kind || ' ' || phase FROM inqud.pending WHERE checkout = $row->{id}"), 'active reopened', 'but it is watched again');
 	like(anomalies($row->{id}), qr/PAYMENT_DETECTED after EXPIRED/, 'and noted');
 	$shop->set_options('shop', poll_active => '200ms');
 	$emu->control('force', { id => $row->{checkout_id}, status => 'SUCCESS', quiet => JSON::PP::true });
@@ -215,7 +215,7 @@ foreach my $case ([ missing => undef ], [ null => undef ], [ older => '2001-01-0
 	$emu->control('release');
 	$shop->until("SELECT state = 'open' AND NOT current AND checkout_id IS NOT NULL FROM inqud.checkout WHERE id = $id",
 		'canceled during the call: what came into being is followed');
-	isnt($new->{checkout_id}, $shop->sql("SELECT checkout_id FROM inqud.checkout WHERE id = $id"), 'beside the new one');
+	Inqud::Shop::differs($new->{checkout_id}, $shop->sql("SELECT checkout_id FROM inqud.checkout WHERE id = $id"), 'beside the new one');
 	$emu->control('settle', { id => $shop->sql("SELECT checkout_id FROM inqud.checkout WHERE id = $id") });
 	is(reread('', $id)->{status}, 'SUCCESS', 'and its payment is seen');
 	is(anomalies($id), 'paid after it was canceled', 'as an anomaly');
@@ -296,7 +296,7 @@ is(order('same-amount', "10.000000000000000000, 'USD'")->{state}, 'open', 'an am
 	my $row = order('restored');
 	$shop->sql("DELETE FROM inqud.queue WHERE checkout = $row->{id}; DELETE FROM inqud.checkout WHERE id = $row->{id}");
 	my $new = order('restored');
-	isnt($new->{checkout_id}, $row->{checkout_id}, 'an order that was lost in a restore is sent anew');
+	Inqud::Shop::differs($new->{checkout_id}, $row->{checkout_id}, 'an order that was lost in a restore is sent anew');
 	my ($real) = grep { $_->{id} eq $row->{checkout_id} } real('restored');
 	webhook($real) for 1 .. 3;
 	$shop->until("SELECT count(*) = 1 FROM inqud.checkout WHERE checkout_id = '$row->{checkout_id}' AND NOT current", 'webhooks bring the lost one back, once');

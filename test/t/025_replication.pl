@@ -51,13 +51,8 @@ $shop->sql("INSERT INTO orders SELECT i, 10, 'USD' FROM generate_series(11, 20) 
 $shop->wait_until("SELECT count(*) = 20 FROM inqud.checkout WHERE state = 'open'");
 $standby->until("SELECT count(*) = 20 FROM inqud.checkout WHERE acquiring_url IS NOT NULL", 'a standby shows what the primary has recorded');
 is($standby->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'inqud%'"), '0', 'it runs neither launcher nor worker');
-foreach my $view (qw(checkout queue event payment pending trouble status))
+foreach my $view (qw(checkout queue event payment pending trouble status daily funnel worker stats))
 {
-	is($standby->error("SELECT * FROM inqud.$view")->{message}, undef, "inqud.$view can be read there");
-}
-foreach my $view (qw(daily funnel worker stats))
-{
-	next if $standby->sql("SELECT to_regclass('inqud.$view') IS NULL") eq 't';
 	is($standby->error("SELECT * FROM inqud.$view")->{message}, undef, "inqud.$view can be read there");
 }
 my $row = $shop->checkout(5);
@@ -100,6 +95,7 @@ $standby->until("SELECT count(*) = $committed AND count(acquiring_url) = $commit
 my $done_after = time - $started;
 is($standby->sql('SELECT count(DISTINCT order_id) || \' \' || count(DISTINCT checkout_id) FROM inqud.checkout'), "$committed $committed", 'each order has one checkout of its own');
 my @pairs = $reader->pairs;
+cmp_ok(scalar @pairs, '>', 0, 'a session has read URLs on the primary');
 is_deeply([ $reader->changed($standby) ], [], 'no URL that was read on the primary is another one now');
 my $creates = $emu->get('counts')->{creates};
 my %order = map { split / / } split /\n/, $standby->sql("SELECT id || ' ' || order_id FROM inqud.checkout");
@@ -132,8 +128,37 @@ foreach my $how ('terminate worker', 'fast stop', 'smart stop', 'immediate stop'
 	$standby->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '$order'", "$how: afterwards the order is recorded");
 	is($emu->get('counts')->{creates}{$order}, 1, "$how: created once");
 }
+# What the database's default leaves out, the worker does not.
+$standby->sql("SET synchronous_commit = local; ALTER DATABASE postgres SET synchronous_commit = local");
+crash($standby, 'terminate worker');
+{
+	my $order = $standby->sql("INSERT INTO orders VALUES (nextval('inqud.checkout_id_seq'), 10, 'USD') RETURNING id");
+	my $url = "SELECT count(acquiring_url) FROM inqud.checkout WHERE order_id = '$order'";
+	$standby->wait_until("SELECT ($url) = 1 OR EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'inqud worker' AND wait_event = 'SyncRep')");
+	is($standby->sql($url), '0', 'synchronous_commit = local in the database: no URL is visible before a standby has it');
+	crash($standby, 'terminate worker');
+	$standby->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '$order'", 'afterwards the order is recorded');
+}
 $standby->sql("SET synchronous_commit = local; ALTER SYSTEM RESET synchronous_standby_names");
 $standby->sql('SELECT pg_reload_conf()');
+
+# Of the other defaults it is seen in the transaction that makes a URL visible.
+$standby->wait_until("SELECT current_setting('synchronous_standby_names') = ''");
+$standby->sql(q{CREATE TABLE committed (order_id text, how text);
+	CREATE FUNCTION commits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		INSERT INTO public.committed VALUES (NEW.order_id, current_setting('synchronous_commit')); RETURN NULL; END $$;
+	CREATE TRIGGER commits AFTER UPDATE OF acquiring_url ON inqud.checkout FOR EACH ROW EXECUTE FUNCTION commits()});
+foreach my $pair ([ off => 'on' ], [ local => 'on' ], [ remote_write => 'on' ], [ on => 'on' ], [ remote_apply => 'remote_apply' ])
+{
+	my ($default, $used) = @$pair;
+
+	$standby->sql("ALTER DATABASE postgres SET synchronous_commit = $default; SELECT inqud_worker_stop()");
+	$standby->sql($standby->enqueue_sql("default $default") . '; SELECT inqud_worker_start()');
+	$standby->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'default $default'");
+	is($standby->sql("SELECT string_agg(how, ' ') FROM committed WHERE order_id = 'default $default'"), $used, "default $default: a URL is committed with $used");
+}
+$standby->sql('ALTER DATABASE postgres RESET synchronous_commit; DROP TRIGGER commits ON inqud.checkout; DROP FUNCTION commits; DROP TABLE committed; SELECT inqud_worker_stop()');
+$standby->sql('SELECT inqud_worker_start()');
 
 # ---------------------------------------------------------------------
 # Dump and restore
@@ -173,7 +198,7 @@ foreach my $format ('custom', 'plain')
 	cmp_ok($copy->sql("SELECT count(*) FROM inqud.trouble WHERE trouble = 'foreign'"), '>', 1, "$format: old work stands in inqud.trouble");
 	cmp_ok($copy->sql('SELECT inqud_adopt()'), '>', 1, "$format: inqud_adopt() takes it over");
 	$copy->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'queued at the dump'", "$format: what was queued is sent");
-	$copy->until("SELECT count(*) = 0 FROM inqud.queue WHERE kind = 'poked'", "$format: and what was to be read is read");
+	$copy->until("SELECT count(*) = 0 FROM inqud.pending WHERE kind = 'poked'", "$format: and what was to be read is read");
 	$standby->sql("DROP DATABASE $database");
 }
 

@@ -2,7 +2,8 @@
 #
 # 026_many_databases.pl - proves that 20 databases with the extension, beside 20
 # without, share four workers fairly: all are served, also beside databases whose
-# calls hang, and all can be dropped.
+# calls hang, and all can be dropped; and that those which refuse the workers' role
+# hold no place, or say so.
 
 use strict;
 use warnings;
@@ -61,7 +62,7 @@ my $recorded = 0;
 foreach (1 .. DATABASES)
 {
 	my $database = $shop->in("with_$_");
-	$recorded++ if $database->wait_until("SELECT count(*) = 5 FROM inqud.checkout WHERE state = 'open'");
+	$recorded++ if $database->comes_true("SELECT count(*) = 5 FROM inqud.checkout WHERE state = 'open'");
 }
 is($recorded, DATABASES, 'and recorded');
 $model->until("SELECT count(*) = 0 FROM inqud.worker WHERE database LIKE 'without%'",
@@ -85,5 +86,24 @@ $session->query_safe("DROP DATABASE $_") foreach (map { "with_$_" } 1 .. DATABAS
 note(sprintf '%d databases dropped after %.1f s', 2 * DATABASES + 1, time - $started);
 is($session->query_safe("SELECT count(*) FROM pg_database WHERE datname ~ '^with|^model'"), '0', 'all of them can be dropped');
 $session->close;
+
+# ---------------------------------------------------------------------
+# Databases that refuse the workers' role
+# ---------------------------------------------------------------------
+
+my $strict = Inqud::Shop->new(name => 'strict', emu => $emu, extension => 0, conf => [ "inqud.worker_role = 'hand'" ]);
+$strict->sql('CREATE ROLE hand LOGIN');
+$strict->sql("CREATE DATABASE $_") foreach qw(closed ours);
+$strict->sql("REVOKE CONNECT ON DATABASE $_ FROM PUBLIC") foreach qw(closed ours);
+my $ours = $strict->in('ours');
+$ours->sql('CREATE EXTENSION inqud');
+$ours->project('shop');
+$strict->restart;
+$ours->until("SELECT count(*) = 0 FROM inqud.worker WHERE database = 'closed'", 'a database that refuses the role, and is not known to have the extension, holds no place');
+$ours->sql($ours->enqueue_sql('refused'));
+$ours->until("SELECT error ~ 'may not connect to this database' FROM inqud.worker WHERE database = 'ours'", 'one that has it says why it has no worker');
+$ours->sql('GRANT CONNECT ON DATABASE ours TO hand');
+$ours->sql('SELECT inqud_worker_start()');
+$ours->until("SELECT state = 'open' FROM inqud.checkout", 'and has one when that is mended');
 
 done_testing();

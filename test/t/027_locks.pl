@@ -43,10 +43,10 @@ sub others_pass
 	my $started = time;
 
 	enqueue(map { "other-$n-$_" } 1 .. 20);
-	my $ok = $shop->wait_until("SELECT count(*) = 20 FROM inqud.checkout WHERE order_id LIKE 'other-$n-%' AND state = 'open'");
+	my $ok = $shop->comes_true("SELECT count(*) = 20 FROM inqud.checkout WHERE order_id LIKE 'other-$n-%' AND state = 'open'");
 	$emu->control('settle', { clientOrderId => "other-$n-1" }) if $ok;
 	$shop->sql("SELECT inqud_refresh(id) FROM inqud.checkout WHERE order_id = 'other-$n-1'") if $ok;
-	$ok &&= $shop->wait_until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = 'other-$n-1'");
+	$ok &&= $shop->comes_true("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = 'other-$n-1'");
 	my $took = time - $started;
 	$longest = $took if $took > $longest;
 	return ok($ok, "$name: others do not wait");
@@ -82,7 +82,7 @@ sub let_go
 	my ($order) = @_;
 
 	$emu->control('release');
-	$emu->wait_log(method => 'POST', body => "\"$order\"", status => 200, done => 1);
+	$shop->wait_requests(method => 'POST', body => "\"$order\"", status => 200, done => 1);
 	return;
 }
 
@@ -180,10 +180,10 @@ $shop->wait_until("SELECT count(*) = 1 FROM told WHERE order_id = 'hook'");
 	$shop->sql("CREATE OR REPLACE FUNCTION tell(c inqud.checkout) RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN
 		IF c.order_id LIKE 'hook%' THEN RAISE EXCEPTION 'not now'; END IF; INSERT INTO public.told VALUES (c.order_id, c.status); END \$\$");
 	enqueue('hook-2');
-	$shop->wait_until("SELECT count(*) = 1 FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout WHERE q.hook AND c.order_id = 'hook-2' AND q.attempts > 0");
+	$shop->wait_until("SELECT count(*) = 1 FROM inqud.call q JOIN inqud.checkout c ON c.id = q.checkout WHERE c.order_id = 'hook-2' AND q.attempts > 0");
 	my $row = $shop->checkout('hook-2');
 	$emu->control('settle', { clientOrderId => 'hook-2' });
-	while_locked("SELECT 1 FROM inqud.queue WHERE checkout = $row->{id} AND hook", sub {
+	while_locked("SELECT 1 FROM inqud.call WHERE checkout = $row->{id}", sub {
 		# the new status wants to be told through the locked row
 		$shop->sql("SELECT inqud_refresh($row->{id})");
 		others_pass('a status whose row for on_status is locked');
@@ -195,14 +195,14 @@ $shop->wait_until("SELECT count(*) = 1 FROM told WHERE order_id = 'hook'");
 		WHILE c.order_id = 'hook-3' AND (SELECT n FROM public.gate) = 1 LOOP PERFORM pg_sleep(0.01); END LOOP;
 		INSERT INTO public.told VALUES (c.order_id, c.status); END \$\$");
 	enqueue('hook-3');
-	$shop->wait_until("SELECT count(*) = 1 FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout WHERE q.hook AND c.order_id = 'hook-3' AND q.attempts > 0");
-	while_locked("SELECT 1 FROM inqud.queue WHERE checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'hook-3') AND hook", sub {
+	$shop->wait_until("SELECT count(*) = 1 FROM inqud.call q JOIN inqud.checkout c ON c.id = q.checkout WHERE c.order_id = 'hook-3' AND q.attempts > 0");
+	while_locked("SELECT 1 FROM inqud.call WHERE checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'hook-3')", sub {
 		$shop->sql('UPDATE gate SET n = 2');
 		others_pass('a call of on_status whose row is locked while it runs');
 	});
 	$shop->until("SELECT count(*) >= 1 FROM told WHERE order_id = 'hook-3'", 'it is told');
 	$shop->until("SELECT count(*) >= 1 FROM told WHERE order_id = 'hook-2' AND status = 'SUCCESS'", 'so is the one before');
-	$shop->until('SELECT count(*) = 0 FROM inqud.queue WHERE hook', 'and nothing is left to be told');
+	$shop->until('SELECT count(*) = 0 FROM inqud.call', 'and nothing is left to be told');
 }
 
 # A checkout whose last read is done leaves the queue.
@@ -212,10 +212,10 @@ $shop->wait_until("SELECT count(*) = 1 FROM told WHERE order_id = 'hook'");
 	$emu->control('expire', { clientOrderId => 'settled' });
 	my $row = $shop->checkout('settled');
 	$shop->sql("SELECT inqud_refresh($row->{id})");
-	$shop->wait_until("SELECT phase = 'check' AND kind = 'idle' FROM inqud.queue WHERE checkout = $row->{id} AND NOT hook");
+	$shop->wait_until("SELECT phase = 'check' AND kind = 'idle' FROM inqud.pending WHERE checkout = $row->{id}");
 	$shop->sql('SELECT inqud_worker_stop()');
 	$shop->sql("UPDATE inqud.queue SET tail_from = tail_from - interval '4 hours' WHERE checkout = $row->{id}");
-	while_locked("SELECT 1 FROM inqud.queue WHERE checkout = $row->{id} AND NOT hook", sub {
+	while_locked("SELECT 1 FROM inqud.queue WHERE checkout = $row->{id}", sub {
 		$shop->sql('SELECT inqud_worker_start()');
 		$shop->wait_requests(method => 'GET', path => $row->{checkout_id}, count => 2);
 		others_pass('a checkout whose last read is done and whose row is locked');
@@ -273,12 +273,12 @@ for (my $try = 1; $try <= 10 && !$written; $try++)
 	my $order = "moment-$try";
 
 	enqueue($order);
-	$shop->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '$order'") or last;
+	$shop->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '$order'");
 	$emu->control('settle', { clientOrderId => $order });
 	my $row = $shop->checkout($order);
 	$holder->query_safe("BEGIN; SELECT FROM inqud.checkout WHERE id = $row->{id} FOR UPDATE");
 	$reader->start("SELECT status, closed_at IS NOT NULL FROM inqud_get_checkout('shop', '$row->{checkout_id}')");
-	$emu->wait_log(method => 'GET', path => $row->{checkout_id}, done => 1);
+	$shop->wait_requests(method => 'GET', path => $row->{checkout_id}, done => 1);
 	# until it naps, or has given up
 	my $state;
 	do
@@ -337,6 +337,64 @@ foreach my $when ('at the statement', 'at the commit')
 	$shop->sql('DROP TRIGGER refuse ON inqud.checkout');
 	$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'bad-$name'", 'it is written when it can be');
 	is($shop->posts->{"bad-$name"}, 1, 'without another call');
+}
+
+# What a claim passes over since it is locked is older than what it takes; nothing tells the worker of the rollback.
+$shop->sql('SELECT inqud_worker_stop()');
+enqueue('earlier');
+enqueue('later');
+my $lock = $shop->session;
+$lock->query_safe("BEGIN; SELECT FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout WHERE c.order_id = 'earlier' FOR UPDATE OF q");
+$shop->sql('SELECT inqud_worker_start()');
+$shop->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'later'");
+$lock->query_safe('ROLLBACK');
+$lock->close;
+$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'earlier'", 'an order that was locked while a later one was claimed is sent after a rollback');
+
+# REINDEX locks the table, then its indexes: whoever reads through an index must have locked the table for writing.
+foreach my $table ('checkout', 'queue', 'event')
+{
+	my $reindex = $shop->session;
+
+	hanging("reindex-$table");
+	$reindex->query_safe("SET deadlock_timeout = '10ms'; BEGIN; LOCK TABLE inqud.$table IN SHARE MODE");
+	let_go("reindex-$table");
+	$shop->wait_until("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE backend_type = 'inqud worker'");
+	is($reindex->query("REINDEX TABLE inqud.$table; COMMIT")->{err}, '', "REINDEX of inqud.$table ends while an answer waits for it");
+	$reindex->close;
+	$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'reindex-$table'", 'and the answer is written then');
+}
+
+# The same of a session.
+foreach my $of (['refresh', 'queue'], ['cancel', 'checkout'])
+{
+	my ($command, $table) = @$of;
+	my ($reindex, $session) = ($shop->session, $shop->session);
+	my $id = $shop->checkout('later')->{id};
+
+	$reindex->query_safe("SET deadlock_timeout = '10ms'; BEGIN; LOCK TABLE inqud.$table IN SHARE MODE");
+	$session->start("SELECT inqud_$command($id)");
+	$shop->wait_until("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $session->{pid}");
+	is($reindex->query("REINDEX TABLE inqud.$table; COMMIT")->{err}, '', "REINDEX of inqud.$table ends beside inqud_$command");
+	is($session->finish->{err}, '', 'which goes on then');
+	$_->close foreach $reindex, $session;
+}
+
+# And of one that waits for an answer, which it will write.
+{
+	my ($reindex, $session) = ($shop->session, $shop->session);
+	my $id = $shop->checkout('later')->{checkout_id};
+
+	$emu->control('settle', { clientOrderId => 'later' });
+	$emu->fault({ match => { method => 'GET' }, action => 'hang', phase => 'before', times => 1 });
+	$session->start("SELECT status FROM inqud_get_checkout('shop', '$id')");
+	$shop->wait_requests(method => 'GET', done => 0);
+	$reindex->start("SET deadlock_timeout = '10ms'; REINDEX TABLE inqud.checkout");
+	$shop->wait_until("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $reindex->{pid}");
+	$emu->control('release');
+	is($session->finish->{out}, 'SUCCESS', 'inqud_get_checkout writes its news beside a REINDEX');
+	is($reindex->finish->{err}, '', 'which ends then');
+	$_->close foreach $reindex, $session;
 }
 
 is($shop->sql('SELECT count(*) - count(DISTINCT checkout_id) FROM inqud.checkout WHERE checkout_id IS NOT NULL'), '0', 'no id stands twice');

@@ -11,7 +11,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
-use Inqud::Faults qw(ask crash wait_worker);
+use Inqud::Faults qw(ask crash process_status wait_worker);
 use Inqud::Shop;
 use PostgreSQL::Test::Utils ();
 use Test::More;
@@ -85,7 +85,7 @@ is_deeply([ grep { /in-vain|never/ } keys %{ $shop->posts } ], [], 'and nothing 
 # ---------------------------------------------------------------------
 
 # Nothing is due, and no read may come due by chance.
-$shop->wait_until("SELECT count(*) = 0 FROM inqud.queue WHERE kind IN ('create', 'poked', 'hook')");
+$shop->wait_until("SELECT count(*) = 0 FROM inqud.pending WHERE kind IN ('create', 'poked', 'hook')");
 $shop->sql('SELECT inqud_worker_stop(); DELETE FROM inqud.queue; SELECT inqud_worker_start()');
 $worker = wait_worker($shop);
 
@@ -103,18 +103,17 @@ cmp_ok(time - $still, '>=', 8, 'an idle worker runs no query');
 SKIP:
 {
 	skip 'there is no /proc here', 1 unless -e "/proc/$worker/status";
-	my $switches = sub { PostgreSQL::Test::Utils::slurp_file("/proc/$worker/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : 0 };
-	my $from = $switches->();
+	my $from = process_status($worker, 'voluntary_ctxt_switches');
 	my $until = time + 3;
 	usleep(100_000) while time < $until;
-	cmp_ok($switches->() - $from, '<=', 3, 'nor does it wake up');
+	cmp_ok(process_status($worker, 'voluntary_ctxt_switches') - $from, '<=', 3, 'nor does it wake up');
 }
 is($shop->worker_pid, $worker, 'it is still there meanwhile');
 
 # In a session of another database, so that nothing here keeps the worker.
 $started = time;
 my $outside = $shop->in('template1');
-ok($outside->wait_until("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'inqud worker'"), 'it goes away after a while');
+$outside->until("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'inqud worker'", 'it goes away after a while');
 note(sprintf 'the idle worker left after another %.0f s', time - $started);
 is($outside->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'inqud launcher'"), '1', 'the launcher stays');
 $shop->sql("INSERT INTO orders VALUES ('after-the-pause')");
@@ -148,10 +147,7 @@ ask($hog, "SET $forced = on; SELECT pg_sleep(600)");
 	usleep(100_000) while time < $until;
 	my $lines = () = PostgreSQL::Test::Utils::slurp_file($log, $offset) =~ /no worker of inqud could be started/g;
 	is($lines, 1, 'once, however often it is tried');
-	if ($shop->sql("SELECT to_regclass('inqud.worker') IS NOT NULL") eq 't')
-	{
-		like(join(' ', map { values %$_ } $shop->rows("SELECT * FROM inqud.worker")), qr/max_worker_processes/, 'inqud.worker says so, too');
-	}
+	like(join(' ', map { values %$_ } $shop->rows("SELECT * FROM inqud.worker")), qr/max_worker_processes/, 'inqud.worker says so, too');
 	$started = time;
 	$shop->sql("SELECT pg_cancel_backend(" . $hog->pid . ')');
 	$hog->finish;

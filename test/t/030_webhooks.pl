@@ -59,7 +59,8 @@ sub world
 # Waits until all that webhooks have asked for is done.
 sub settled
 {
-	return $shop->wait_until("SELECT NOT EXISTS (SELECT FROM inqud.inbox) AND NOT EXISTS (SELECT FROM inqud.queue WHERE kind IN ('poked', 'hook'))");
+	$shop->wait_until("SELECT NOT EXISTS (SELECT FROM inqud.inbox) AND NOT EXISTS (SELECT FROM inqud.pending WHERE kind IN ('poked', 'hook'))");
+	return;
 }
 
 # How often the emulator was asked for an id.
@@ -296,6 +297,20 @@ $before = $emu->get('counts')->{total};
 is(hook(body($_, 'SUCCESS')), 't', 'one that is nobody\'s is taken') foreach 'CAPD-nobody', 'PMT-nobody';
 settled();
 is($emu->get('counts')->{total}, $before, 'and costs nothing');
+# An id counts in the project that received it: another's checkout is not named by it.
+$shop->project('another', options => { project_id => Inqud::Shop::SECOND, %{ +QUIET } }, mapping => { webhook_secret => 'another\'s' });
+foreach my $case ([ 'the request' => $request ], [ 'the payment' => $payment ], [ 'the order' => 'PMT-unknown', clientOrderId => 'first' ])
+{
+	my ($what, $id, %more) = @$case;
+
+	$noted = events('webhook', 'first');
+	my $nobodys = events('webhook');
+	costs($first, 0, sub { is(hook(body($id, 'SUCCESS', %more), project => 'another', secret => 'another\'s'), 't', "taken by another project by $what") },
+		'and nothing is read');
+	is((events('webhook', 'first') - $noted) . ' ' . (events('webhook') - $nobodys), '0 1', 'it is noted, and not as one of that checkout');
+}
+is($emu->get('counts')->{total}, $before, 'and costs nothing');
+$shop->sql('DROP SERVER another CASCADE');
 $emu->control('settle', { id => $first });
 hook(body($payment, 'SUCCESS'));
 $shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = 'first'", 'a webhook of the payment brings SUCCESS');
@@ -536,6 +551,6 @@ paid($order, 'without a webhook polling alone finds it: paid');
 is(scalar @{ $emu->get('deliveries', id => $id) }, 0, 'there was none');
 
 unlike($receiver->stop, qr/Traceback|@{[SECRET]}/, 'the receiver had no trouble of its own');
-unlike(PostgreSQL::Test::Utils::slurp_file($shop->node->logfile), qr/@{[SECRET]}|PANIC|terminated by signal/, 'no secret is in the server\'s log, and nothing crashed');
+Inqud::Shop::lacks(PostgreSQL::Test::Utils::slurp_file($shop->node->logfile), qr/@{[SECRET]}|PANIC|terminated by signal/, 'no secret is in the server\'s log, and nothing crashed');
 $_->close foreach $receiving, $app, $session;
 done_testing();

@@ -288,7 +288,7 @@ foreach my $project (qw(echo echosigned))
 		if ($state{$mode} eq 'ok')
 		{
 			$shop->sql("SELECT inqud_refresh(id) FROM inqud.checkout WHERE order_id = 'echo $mode $project queued'");
-			$shop->wait_until("SELECT NOT EXISTS (SELECT FROM inqud.queue WHERE kind = 'poked' AND due_at <= now())");
+			$shop->wait_until("SELECT NOT EXISTS (SELECT FROM inqud.pending WHERE kind = 'poked' AND due_at <= now())");
 		}
 		# what is refused is not tried for ever here
 		$shop->sql("SELECT inqud_cancel(id) FROM inqud.checkout WHERE order_id = 'echo $mode $project queued' AND current");

@@ -30,7 +30,13 @@ sub untouched
 	my ($trap, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-	return ok(!IO::Select->new($trap)->can_read(0), $name);
+	my $clean = !IO::Select->new($trap)->can_read(0);
+	my $guest = IO::Socket::INET->new(Proto => 'tcp', PeerAddr => '127.0.0.1', PeerPort => $trap->sockport) // die "could not connect: $!\n";
+
+	# had somebody come, it would have been seen
+	die "the trap does not notice a guest\n" unless IO::Select->new($trap)->can_read($PostgreSQL::Test::Utils::timeout_default);
+	close $trap->accept;
+	return ok($clean, $name);
 }
 
 sub write_file

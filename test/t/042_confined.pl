@@ -11,6 +11,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
+use Inqud::Faults qw(wait_worker);
 use Inqud::Shop;
 use PostgreSQL::Test::Utils ();
 use Test::More;
@@ -37,14 +38,17 @@ $shop->project('tries', options => { poll_new => '1h', poll_active => '1h', retr
 
 # What the observer sees now.
 my $orders = 0;
+my $session = $shop->session;
+
+$shop->watch_with($session);
 
 sub look
 {
 	my $order = 'look ' . ++$orders;
 
-	$shop->sql($shop->enqueue_sql($order));
-	$shop->wait_until("SELECT count(*) = 1 FROM seen WHERE order_id = '$order'") or return 'nothing';
-	return $shop->sql("SELECT state FROM seen WHERE order_id = '$order'");
+	$session->query_safe($shop->enqueue_sql($order));
+	$shop->wait_until("SELECT count(*) = 1 FROM seen WHERE order_id = '$order'");
+	return $session->query_safe("SELECT state FROM seen WHERE order_id = '$order'");
 }
 
 # Commands of the function; each as it is, and within a block that catches its error.
@@ -77,7 +81,7 @@ $shop->sql(q{
 my $before = look();
 like($before, qr/^clerk \| /, 'the observer runs as its owner');
 note($before);
-my $worker = $shop->worker_pid;
+my $worker = wait_worker($shop);
 my ($cases, @as_others, @not_run) = (0);
 foreach my $name (sort keys %tries)
 {
@@ -88,14 +92,14 @@ foreach my $name (sort keys %tries)
 		my $note = "INSERT INTO public.effect VALUES ('$n', current_user);";
 
 		$command = "BEGIN $command EXCEPTION WHEN OTHERS THEN NULL; END;" if $caught;
-		$shop->sql("CREATE OR REPLACE FUNCTION f_tries(c inqud.checkout) RETURNS void LANGUAGE plpgsql AS \$f\$ BEGIN $command $note END \$f\$; ALTER FUNCTION f_tries OWNER TO clerk");
+		$session->query_safe("CREATE OR REPLACE FUNCTION f_tries(c inqud.checkout) RETURNS void LANGUAGE plpgsql AS \$f\$ BEGIN $command $note END \$f\$; ALTER FUNCTION f_tries OWNER TO clerk");
 		$shop->set_options('tries', on_status => 'public.f_tries') if $n == 1;
-		$shop->sql($shop->enqueue_sql("try $n", undef, 'tries'));
-		push @not_run, "$name ($caught)" unless $shop->wait_until("SELECT EXISTS (SELECT FROM effect WHERE attempt = '$n') OR EXISTS (SELECT FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE c.order_id = 'try $n' AND e.kind = 'hook')");
+		$session->query_safe($shop->enqueue_sql("try $n", undef, 'tries'));
+		push @not_run, "$name ($caught)" unless $shop->comes_true("SELECT EXISTS (SELECT FROM effect WHERE attempt = '$n') OR EXISTS (SELECT FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE c.order_id = 'try $n' AND e.kind = 'hook')");
 		my $after = look();
 		push @as_others, "$name ($caught)" if $after ne $before;
 		diag("$name ($caught): " . substr $after, length(($after ^ $before) =~ s/[^\0].*//sr)) if $after ne $before;
-		$shop->sql("DELETE FROM inqud.queue WHERE project = 'tries' AND hook");
+		$session->query_safe("DELETE FROM inqud.call WHERE project = 'tries'");
 	}
 }
 is_deeply(\@not_run, [], 'every attempt was made');
@@ -119,13 +123,18 @@ my $functions = $shop->sql("SELECT string_agg(format('CREATE FUNCTION inqud.%I(%
 
 $other->sql("SET ROLE clerk; CREATE SCHEMA inqud; CREATE TABLE inqud.checkout (id bigint); CREATE TABLE inqud.queue (checkout bigint, home bigint, kind text); INSERT INTO inqud.queue VALUES (1, 1, 'create'); $functions");
 my $log = -s $shop->node->logfile;
+$shop->watch_with(undef);
+$session->close;
 $shop->restart;
+$session = $shop->session;
 $shop->wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'inqud worker'");
 $other->sql("SET ROLE clerk; INSERT INTO inqud.queue VALUES (2, 1, 'create'); NOTIFY inqud");
 like($other->error('SET ROLE clerk; CREATE EXTENSION inqud')->{state} // '', qr/42501/, 'who made it cannot install the extension');
 like($other->error('CREATE EXTENSION inqud')->{state} // '', qr/42P06/, 'and it is not taken for the extension\'s');
 is(look() =~ s/,(?:\d+,){3}Exclusive//r, $before =~ s/,(?:\d+,){3}Exclusive//r, 'the worker of the database with the extension works as before');
-unlike(PostgreSQL::Test::Utils::slurp_file($shop->node->logfile, $log), qr/look-alike was reached/, 'nothing of it was called');
+Inqud::Shop::lacks(PostgreSQL::Test::Utils::slurp_file($shop->node->logfile, $log), qr/look-alike was reached/, 'nothing of it was called');
+$other->sql('SELECT inqud._home()');
+like(PostgreSQL::Test::Utils::slurp_file($shop->node->logfile, $log), qr/look-alike was reached: _home/, 'which would have been seen');
 is($other->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'inqud worker' AND datname = 'other'"), '0', 'no worker stays there');
 
 done_testing();

@@ -322,9 +322,9 @@ foreach my $encoding (sort keys %encodings)
 }
 
 # What a worker had to say, seen from a database of another encoding.
-$shop->in('latin1')->sql("DO \$\$ BEGIN EXECUTE (SELECT format('CREATE OR REPLACE FUNCTION inqud._look(%s) RETURNS %s LANGUAGE plpgsql AS %L',
+$shop->in('latin1')->sql("DO \$\$ BEGIN EXECUTE (SELECT format('CREATE OR REPLACE FUNCTION inqud._next_due(%s) RETURNS %s LANGUAGE plpgsql AS %L',
 	pg_get_function_arguments(oid), pg_get_function_result(oid), 'BEGIN RAISE EXCEPTION ' || quote_literal('St' || chr(246) || 'rung ' || repeat(chr(228), 1000)) || '; END')
-	FROM pg_proc WHERE oid = 'inqud._look'::regproc); END \$\$; SELECT inqud_worker_start()");
+	FROM pg_proc WHERE oid = 'inqud._next_due'::regproc); END \$\$; SELECT inqud_worker_start()");
 $shop->until("SELECT count(*) FROM inqud.worker WHERE database = 'latin1' AND error ~ '^St.rung '", 'an error of a worker is shown', 1);
 is($shop->sql("SELECT error ~ '^St[?]rung [?]+\$' FROM inqud.worker WHERE database = 'latin1'"), 't', 'to a database of another encoding without what it may not be able to say');
 is($shop->in('latin1')->sql("SELECT error ~ ('^St' || chr(246) || 'rung ' || chr(228) || '+\$') FROM inqud.worker WHERE database = 'latin1'"), 't', 'to its own as it is');

@@ -10,6 +10,9 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
+use Inqud::Older;
+my $older;
+BEGIN { $older = Inqud::Older::install() }
 use Inqud::Shop;
 use Test::More;
 
@@ -37,7 +40,7 @@ sub traps
 	  "CREATE AGGREGATE $schema.max(bigint) (SFUNC = int8larger, STYPE = bigint)";
 	push @made, map { "CREATE TABLE $schema.$_ (id bigint, oid oid, rolname name, datname name, srvname name, srvoptions text[])" } qw(pg_roles pg_foreign_server pg_database checkout queue event inbox);
 	push @made, map { "CREATE VIEW $schema.$_ AS SELECT $schema.reached() AS x" } qw(pg_user pg_settings payment trouble status pending worker daily);
-	push @made, map { "CREATE TYPE $schema.$_ AS (x pg_catalog.text)" } qw(_order _task _outcome _followup);
+	push @made, map { "CREATE TYPE $schema.$_ AS (x pg_catalog.text)" } qw(_order _task);
 	push @made, "CREATE SEQUENCE $schema.checkout_id_seq", "CREATE COLLATION $schema.\"C\" FROM pg_catalog.\"C\"", "CREATE TYPE $schema.mood AS ENUM ('a')",
 	  "CREATE TYPE $schema.span AS RANGE (SUBTYPE = pg_catalog.int8)", "CREATE CAST ($schema.mood AS text) WITH INOUT AS IMPLICIT";
 	# at last, since these are what everything above would be made of
@@ -66,7 +69,7 @@ is_deeply(\@failed, [], 'traps are laid');
 
 foreach my $path ('evil, public, pg_temp, pg_catalog', 'pg_temp, evil, pg_catalog, public', 'public, pg_catalog, pg_temp')
 {
-	foreach my $how ([ 'CREATE EXTENSION inqud SCHEMA public' ], [ "CREATE EXTENSION inqud SCHEMA public VERSION '1.0'", 'ALTER EXTENSION inqud UPDATE' ])
+	foreach my $how ([ 'CREATE EXTENSION inqud SCHEMA public' ], [ "CREATE EXTENSION inqud SCHEMA public VERSION '$older'", 'ALTER EXTENSION inqud UPDATE' ])
 	{
 		$session->query_safe("SET search_path = $path");
 		foreach my $sql (@$how)

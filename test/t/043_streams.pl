@@ -14,25 +14,26 @@ use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
 use IO::Compress::Deflate ();
 use IO::Compress::Gzip ();
 use IO::Compress::RawDeflate ();
+use Inqud::Faults qw(process_status wait_worker);
 use Inqud::Shop;
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils ();
 use Test::More;
 use Time::HiRes qw(time);
 
-my $shop = Inqud::Shop->new(options => { timeout => '10s', retry_min => '1h', retry_max => '1h', max_inflight => 100, poll_new => '1day', max_reply_size => '1MB' });
+my $shop = Inqud::Shop->new(options => { timeout => '10s', retry_min => '1h', retry_max => '1h', max_inflight => 100, poll_new => '1day', max_reply_size => '200kB' });
 my $emu = $shop->emu;
 my $session = $shop->session;
 my $known = $emu->control('create', { type => 'NO_PRICE', clientOrderId => 'known' })->{id};
 
-# 256 MB of blanks, in each compression that the standard knows by heart.
+# 64 MB of blanks, in each compression that the standard knows by heart.
 my %bomb;
 foreach my $class (qw(Gzip Deflate RawDeflate))
 {
 	my $bytes;
 	my $out = "IO::Compress::$class"->new(\$bytes) or die "$class\n";
 
-	$out->print(' ' x (1024 * 1024)) foreach 1 .. 256;
+	$out->print(' ' x (1024 * 1024)) foreach 1 .. 64;
 	$out->close;
 	$bomb{ lc $class } = $bytes;
 }
@@ -102,14 +103,14 @@ my %bad = (
 	'a length of 0' => sub { "${ok}Content-Length: 0\r\n\r\n$_[0]" },
 	'a negative length' => sub { "${ok}Content-Length: -5\r\n\r\n$_[0]" },
 	'HTTP/0.9' => sub { $_[0] },
-	'interim replies, 1.5 MB' => sub { "HTTP/1.1 100 Continue\r\n\r\n" x 60_000 . sized($_[0]) },
-	'early hints, 1.5 MB' => sub { "HTTP/1.1 103 Early Hints\r\nLink: </xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx>\r\n\r\n" x 20_000 . sized($_[0]) },
-	'headers, 1.5 MB' => sub { $ok . "X-A: b\r\n" x 200_000 . "\r\n$_[0]" },
-	'one header, 1.5 MB' => sub { "${ok}X-A: " . 'b' x 1_500_000 . "\r\n\r\n$_[0]" },
+	'interim replies, 300 kB' => sub { "HTTP/1.1 100 Continue\r\n\r\n" x 12_000 . sized($_[0]) },
+	'early hints, 300 kB' => sub { "HTTP/1.1 103 Early Hints\r\nLink: </xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx>\r\n\r\n" x 4_000 . sized($_[0]) },
+	'headers, 300 kB' => sub { $ok . "X-A: b\r\n" x 40_000 . "\r\n$_[0]" },
+	'one header, 300 kB' => sub { "${ok}X-A: " . 'b' x 300_000 . "\r\n\r\n$_[0]" },
 	'headers, 70 kB' => sub { $ok . 'X-A: ' . 'b' x 1000 . "\r\n" . ('X-A: ' . 'b' x 1000 . "\r\n") x 69 . "\r\n$_[0]" },
-	'trailers, 1.5 MB' => sub { chunked(chunk($_[0]) . "0\r\n" . "X-A: bbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n" x 50_000 . "\r\n") },
-	'a status line, 1.5 MB' => sub { 'HTTP/1.1 200 ' . 'O' x 1_500_000 . "\r\n\r\n$_[0]" },
-	'extensions, 1.5 MB' => sub { chunked(('1;x=' . 'y' x 10_000 . "\r\n \r\n") x 150) },
+	'trailers, 300 kB' => sub { chunked(chunk($_[0]) . "0\r\n" . "X-A: bbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n" x 10_000 . "\r\n") },
+	'a status line, 300 kB' => sub { 'HTTP/1.1 200 ' . 'O' x 300_000 . "\r\n\r\n$_[0]" },
+	'extensions, 300 kB' => sub { chunked(('1;x=' . 'y' x 10_000 . "\r\n \r\n") x 30) },
 	'101' => sub { "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n" . sized($_[0]) },
 	'204' => sub { "HTTP/1.1 204 No Content\r\n\r\n$_[0]" },
 	'304' => sub { "HTTP/1.1 304 Not Modified\r\n\r\n$_[0]" });
@@ -140,7 +141,7 @@ sub peak
 {
 	my ($pid) = @_;
 
-	return PostgreSQL::Test::Utils::slurp_file("/proc/$pid/status") =~ /^VmHWM:\s+(\d+) kB/m ? $1 : 0;
+	return process_status($pid, 'VmHWM');
 }
 
 sub reply { return { action => 'raw', base64 => encode_base64($_[0], '') } }
@@ -203,7 +204,7 @@ cmp_ok($grown, '<', 40_000, 'session: its memory is bounded');
 $emu->fault({ match => { method => 'POST', clientOrderId => "w $_" }, %{ reply($make{$_}->('{"id":"CCO-w' . ++$number . '","status":"NEW"}')) } }) foreach sort keys %make;
 $session->query_safe($shop->enqueue_sql('first'));
 $shop->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'first'");
-my $worker = $shop->worker_pid;
+my $worker = wait_worker($shop);
 $session->query_safe('BEGIN');
 $session->query_safe($shop->enqueue_sql("w $_")) foreach sort keys %make;
 $session->query_safe('COMMIT');
@@ -214,7 +215,7 @@ is_deeply([ grep { $state{$_} !~ /^(?:queued|failed)$/ } sort keys %bad ], [], '
 is($session->query_safe("SELECT count(*) FROM inqud.checkout WHERE status = 'SUCCESS' OR checkout_id = 'CCO-evil'"), '0', 'what follows a reply is no reply');
 is($shop->worker_pid, $worker, 'worker: it is still the same');
 note('the worker\'s memory at its peak: ' . peak($worker) . ' kB');
-cmp_ok(peak($worker), '<', 200_000, 'worker: its memory is bounded');
+cmp_ok(peak($worker), '<', 100_000, 'worker: its memory is bounded');
 $emu->clear_faults;
 
 # ---------------------------------------------------------------------

@@ -90,7 +90,7 @@ opened('revoked', 'app');
 $shop->sql('SELECT inqud_worker_stop()');
 queue('member', 'left');
 $shop->sql('REVOKE team FROM member; SELECT inqud_worker_start()');
-$shop->until("SELECT count(*) = 1 FROM inqud.trouble WHERE order_id = 'left' AND detail ~ 'permission denied'", 'nor who has left the group that had it');
+$shop->until("SELECT count(*) = 1 FROM inqud.trouble WHERE order_id = 'left' AND trouble = 'no right' AND detail ~ 'permission denied'", 'nor who has left the group that had it');
 $shop->sql('GRANT team TO member');
 opened('left', 'member');
 
@@ -99,9 +99,40 @@ $shop->sql('SELECT inqud_worker_stop()');
 queue('gone', 'of gone');
 $session{gone}->close;
 $shop->sql('DROP OWNED BY gone; DROP ROLE gone; SELECT inqud_worker_start()');
-$shop->until("SELECT count(*) = 1 FROM inqud.trouble WHERE order_id = 'of gone' AND detail ~ 'gone'", 'the order of a dropped role stands in inqud.trouble');
+$shop->until("SELECT count(*) = 1 FROM inqud.trouble WHERE order_id = 'of gone' AND trouble = 'no owner' AND detail ~ 'gone'", 'the order of a dropped role stands in inqud.trouble');
 is($emu->get('counts')->{posts}{'of gone'}, undef, 'and is not sent');
 is($session{app}->query_safe("SELECT count(*) FROM inqud.checkout WHERE order_id = 'of gone'"), '0', 'others do not see it');
+
+# An open one that it leaves behind is read by nobody who is not above all roles.
+$shop->sql('CREATE ROLE left_one LOGIN; GRANT USAGE ON FOREIGN SERVER shop TO left_one');
+$session{left_one} = $shop->session(user => 'left_one');
+queue('left_one', 'left behind');
+opened('left behind', 'left_one');
+my $behind = $shop->checkout('left behind')->{checkout_id};
+my $reading = "SELECT status FROM inqud_get_checkout('shop', '$behind')";
+is($session{left_one}->query_safe($reading), 'NEW', 'its owner reads a checkout');
+is($session{app}->query($reading)->{error}{state}, '42501', 'another role does not');
+(delete $session{left_one})->close;
+$shop->sql('DROP OWNED BY left_one; DROP ROLE left_one');
+is($session{app}->query($reading)->{error}{state}, '42501', 'nor when the owner is dropped');
+
+# What an order came to is its owner's: no other role gets it by asking for the same order.
+foreach my $case ([ 'done' => 'settle', {}, 'SUCCESS' ], [ 'short' => 'settle', { factor => '0.5' }, 'CONFLICT' ], [ 'over' => 'expire', {}, 'EXPIRED' ])
+{
+	my ($order, $action, $how, $status) = @$case;
+
+	$session{app}->query_safe($shop->enqueue_sql($order, "10, 'USD'"));
+	opened($order, 'app');
+	$emu->control($action, { clientOrderId => $order, %$how });
+	$session{app}->query_safe("SELECT inqud_refresh(id) FROM inqud.checkout WHERE order_id = '$order'");
+	$shop->until("SELECT state = 'closed' AND status = '$status' FROM inqud.checkout WHERE order_id = '$order'", "$order: closed, $status");
+	foreach my $sql ($shop->enqueue_sql($order, "10, 'USD'"), $shop->create_sql($order, "10, 'USD'"))
+	{
+		Inqud::Shop::error_is($session{other}->query($sql)->{error}, { state => '42501', message => "permission denied for order \"$order\"" },
+			"$status: " . ($sql =~ /(inqud_\w+)/)[0] . ' of another role is refused');
+	}
+	is($shop->sql("SELECT count(*) FROM inqud.checkout WHERE order_id = '$order'"), '1', "$status: and makes no other checkout");
+}
 
 # Lent rights, the trigger, SET ROLE.
 is($session{nobody}->query_safe("SELECT lent('lent')"), 'app', 'a SECURITY DEFINER function lends its owner\'s rights');

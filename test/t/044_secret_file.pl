@@ -181,6 +181,7 @@ push @seen, $shop->checkout('worker')->{error}, $shop->sql('SELECT t::text FROM 
 put("token_id = $id\ntoken_secret = ANOTHER-SECRET\n");
 $shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'worker'", 'and goes when the file is right');
 
+cmp_ok(scalar(grep { length } @seen), '>', 20, 'many messages were collected');
 is_deeply([ grep { /$MARKER/ } @seen ], [], 'neither the path nor any text of a file was told');
 is_deeply([ grep { /$MARKER/ } split /\n/, PostgreSQL::Test::Utils::slurp_file($shop->node->logfile) ], [], 'nor logged');
 $session->close;

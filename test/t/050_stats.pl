@@ -394,8 +394,8 @@ foreach my $n (1 .. 5)
 		CREATE USER MAPPING FOR PUBLIC SERVER gone$n OPTIONS (token_id 'TKN', token_secret 'secret');
 		SELECT count(*) FROM inqud_check_project('gone$n')";
 
-	is($shop->sql("BEGIN; $made; ROLLBACK"), '16', 'a project is checked and rolled back');
-	is($shop->sql("BEGIN; SAVEPOINT s; $made; ROLLBACK TO s; COMMIT"), '16', 'to a savepoint');
+	is($shop->sql("BEGIN; $made; ROLLBACK"), '17', 'a project is checked and rolled back');
+	is($shop->sql("BEGIN; SAVEPOINT s; $made; ROLLBACK TO s; COMMIT"), '17', 'to a savepoint');
 }
 my $taken = $shop->sql($own);
 use_projects($other, 'o', 1, 10);

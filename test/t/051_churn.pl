@@ -78,9 +78,9 @@ sub round
 		push @webhooks, "SELECT inqud_receive_webhook('shop', '$body', '" . hmac_sha1_hex($body, 's') . "');";
 	}
 	$shop->sql(join "\n", '\\o /dev/null', @webhooks);
-	$shop->wait_until("SELECT NOT EXISTS (SELECT FROM inqud.inbox) AND NOT EXISTS (SELECT FROM inqud.queue WHERE kind = 'poked')");
+	$shop->wait_until("SELECT NOT EXISTS (SELECT FROM inqud.inbox) AND NOT EXISTS (SELECT FROM inqud.pending WHERE kind = 'poked')");
 	# as after the last read of its plan
-	$shop->sql('SELECT inqud._settle(array_agg(checkout)) FROM inqud.queue');
+	$shop->sql('SELECT inqud._unfollow(array_agg(checkout)) FROM inqud.queue');
 	return;
 }
 

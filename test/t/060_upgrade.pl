@@ -1,10 +1,10 @@
 #!/usr/bin/perl
 #
-# 060_upgrade.pl - proves that a database which was made with the first version
-# and updated has the same catalogue as one in which the extension was just
-# created, that the first version's objects work with this library, and that an
-# update is nothing to be afraid of: it waits for nobody, loses nothing, sends
-# nothing twice, and the worker and all sessions go on.
+# 060_upgrade.pl - proves that a database which was made with the version before
+# this one and updated has the same catalogue as one in which the extension was
+# just created, that the objects of the version before work with this library, and
+# that an update is nothing to be afraid of: it waits for nobody, loses nothing,
+# sends nothing twice, and the worker and all sessions go on.
 
 use strict;
 use warnings;
@@ -13,18 +13,21 @@ use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
 use Inqud::Catalogue qw(catalogue differences);
 use Inqud::Faults qw(wait_worker);
+use Inqud::Older;
+my $first;
+BEGIN { $first = Inqud::Older::install() }
 use Inqud::Shop;
 use Inqud::Webhooks qw(digest receive_sql);
 use PostgreSQL::Test::Utils ();
 use Test::More;
 
-use constant { FIRST => '1.0', SECRET => 'test-webhook-secret' };
+use constant SECRET => 'test-webhook-secret';
 
 my $shop = Inqud::Shop->new(extension => 0);
 my $emu = $shop->emu;
 my $current = $shop->sql("SELECT default_version FROM pg_available_extensions WHERE name = 'inqud'");
 
-isnt($current, FIRST, 'there is an update to be tested');
+isnt($current, $first, 'there is an update to be tested');
 
 # ---------------------------------------------------------------------
 # The catalogue
@@ -44,15 +47,21 @@ my $fresh = with_extension('fresh', 'CREATE EXTENSION inqud');
 my @expected = catalogue($fresh);
 
 cmp_ok(scalar @expected, '>', 500, 'there is much to compare');
-my @versions = map { m{inqud--(?:.*--)?(.+)\.sql$} ? $1 : () } glob "$FindBin::RealBin/../../sql/inqud--*.sql";
-foreach my $step (grep { $_ ne $current } @versions)
-{
-	(my $name = "from_$step") =~ s/\W/_/g;
-	my $upgraded = with_extension($name, "CREATE EXTENSION inqud VERSION '$step'", 'ALTER EXTENSION inqud UPDATE');
-	my @differences = differences(\@expected, [ catalogue($upgraded) ]);
+my $upgraded = with_extension('upgraded', "CREATE EXTENSION inqud VERSION '$first'", 'ALTER EXTENSION inqud UPDATE');
+my @differences = differences(\@expected, [ catalogue($upgraded) ]);
 
-	is(scalar @differences, 0, "made as $step and updated, it is the same as a fresh one") or diag(join "\n", @differences);
-}
+is(scalar @differences, 0, "made as $first and updated, it is the same as a fresh one") or diag(join "\n", @differences);
+
+# Default privileges give nobody a right, neither at first nor on what the update makes; what was granted
+# in between stays, and does not become the extension's.
+my $granted = with_extension('granted', 'CREATE ROLE m; CREATE ROLE receiver',
+	map({ "ALTER DEFAULT PRIVILEGES GRANT ALL ON $_ TO m" } qw(TABLES SEQUENCES FUNCTIONS SCHEMAS TYPES)), "CREATE EXTENSION inqud VERSION '$first'",
+	'GRANT EXECUTE ON FUNCTION inqud_receive_webhook TO receiver; GRANT USAGE ON FOREIGN DATA WRAPPER inqud TO receiver', 'ALTER EXTENSION inqud UPDATE');
+is($granted->sql("SELECT has_function_privilege('receiver', 'inqud_receive_webhook(text, bytea, text)', 'EXECUTE')
+	AND has_foreign_data_wrapper_privilege('receiver', 'inqud', 'USAGE')"), 't', 'an update takes no right that was granted');
+$granted->sql('REVOKE EXECUTE ON FUNCTION inqud_receive_webhook FROM receiver; REVOKE USAGE ON FOREIGN DATA WRAPPER inqud FROM receiver');
+@differences = differences(\@expected, [ catalogue($granted) ]);
+is(scalar @differences, 0, 'nor does it add one by default privileges') or diag(join "\n", @differences);
 
 # The comparison would have seen it.
 foreach my $change (
@@ -75,10 +84,10 @@ foreach my $change (
 }
 
 # ---------------------------------------------------------------------
-# The first version with this library
+# The version before with this library
 # ---------------------------------------------------------------------
 
-$shop->sql("CREATE EXTENSION inqud VERSION '${\FIRST}'");
+$shop->sql("CREATE EXTENSION inqud VERSION '$first'");
 $shop->project('shop', options => { poll_new => '1h', poll_active => '1h', max_inflight => 10 }, mapping => { webhook_secret => SECRET });
 $shop->create_orders;
 my $session = $shop->session;
@@ -92,20 +101,20 @@ sub world
 }
 
 $session->query_safe("INSERT INTO orders VALUES (1, 12.5, 'USD')");
-$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '1'", FIRST . ': an order is sent');
-is($session->query_safe('SELECT state FROM (' . $shop->create_sql('2') . ') x'), 'open', FIRST . ': a checkout is made directly');
+$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = '1'", "$first: an order is sent");
+is($session->query_safe('SELECT state FROM (' . $shop->create_sql('2') . ') x'), 'open', "$first: a checkout is made directly");
 my $direct = $shop->checkout('2');
-is($session->query_safe("SELECT status FROM inqud_get_checkout('shop', '$direct->{checkout_id}')"), 'NEW', FIRST . ': and read');
-is($session->query_safe("SELECT state FROM inqud_wait_checkout($direct->{id})"), 'open', FIRST . ': and waited for');
+is($session->query_safe("SELECT status FROM inqud_get_checkout('shop', '$direct->{checkout_id}')"), 'NEW', "$first: and read");
+is($session->query_safe("SELECT state FROM inqud_wait_checkout($direct->{id})"), 'open', "$first: and waited for");
 $emu->control('settle', { clientOrderId => '2' });
-is($session->query_safe("SELECT state FROM inqud_refresh($direct->{id})"), 'open', FIRST . ': a read is asked for');
-$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = '2'", FIRST . ': and done');
+is($session->query_safe("SELECT state FROM inqud_refresh($direct->{id})"), 'open', "$first: a read is asked for");
+$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = '2'", "$first: and done");
 $emu->control('settle', { clientOrderId => '1' });
 my $body = '{"id":"' . $shop->checkout('1')->{checkout_id} . '","status":"SUCCESS"}';
-is($session->query_safe('SELECT ' . receive_sql('shop', $body, digest(SECRET, $body))), 't', FIRST . ': a webhook is taken');
-$shop->until("SELECT paid FROM orders WHERE id = 1", FIRST . ': and the order is paid');
-is($session->query_safe("SELECT count(*) FROM inqud.payment"), '2', FIRST . ': the reports say so');
-is($session->query_safe("SELECT count(*) FROM inqud.trouble"), '0', FIRST . ': and nothing is wrong');
+is($session->query_safe('SELECT ' . receive_sql('shop', $body, digest(SECRET, $body))), 't', "$first: a webhook is taken");
+$shop->until("SELECT paid FROM orders WHERE id = 1", "$first: and the order is paid");
+is($session->query_safe("SELECT count(*) FROM inqud.payment"), '2', "$first: the reports say so");
+is($session->query_safe("SELECT count(*) FROM inqud.trouble"), '0', "$first: and nothing is wrong");
 
 # ---------------------------------------------------------------------
 # The update, in the middle of everything
@@ -140,7 +149,7 @@ $shop->until("SELECT paid FROM orders WHERE id = 100", 'and is followed to its e
 # Undone, it never was.
 my $second = $shop->in('second');
 $shop->sql('CREATE DATABASE second');
-$second->sql("CREATE EXTENSION inqud VERSION '${\FIRST}'");
+$second->sql("CREATE EXTENSION inqud VERSION '$first'");
 my @first = catalogue($second);
 $second->sql('BEGIN; ALTER EXTENSION inqud UPDATE; ROLLBACK');
 is(scalar(differences(\@first, [ catalogue($second) ])), 0, 'an update that is rolled back leaves the version before');

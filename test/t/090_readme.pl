@@ -14,7 +14,7 @@
 # README it is read, and takes the place of the old one.
 #
 # Lines of handlers in other languages must stand in the files of
-# test/receiver/hosts, which have a test of their own.  Other blocks that are no
+# test/examples/receiver/hosts, which have a test of their own.  Other blocks that are no
 # SQL (```sh, ```json, plain) are not looked at.
 
 use strict;
@@ -30,7 +30,7 @@ use Test::More;
 my %HOSTS = (nginx => 'nginx.conf', js => 'node.js', php => 'webhook.php', python => 'wsgi.py');
 
 my $readme = "$FindBin::RealBin/../../README.md";
-my $hosts = "$FindBin::RealBin/../receiver/hosts";
+my $hosts = "$FindBin::RealBin/../examples/receiver/hosts";
 my $shop = Inqud::Shop->new(extension => 0);
 my $emu = $shop->emu;
 
@@ -178,7 +178,7 @@ sub run_block
 sub settle
 {
 	return if $shop->sql("SELECT to_regclass('inqud.checkout')") eq '';
-	$shop->until("SELECT NOT EXISTS (SELECT FROM inqud.queue
+	$shop->until("SELECT NOT EXISTS (SELECT FROM inqud.pending
 			WHERE kind IN ('create', 'poked', 'hook') AND due_at < now() + interval '1 second')
 		AND NOT EXISTS (SELECT FROM inqud.inbox)", 'the worker has done what was asked for');
 	return;

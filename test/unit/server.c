@@ -322,7 +322,13 @@ do_retry(Connection *c)
 		{"retry-absurd", "Retry-After: 99999999999999999999\r\n"},
 		{"retry-past", "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n"},
 		{"retry-far", "RETRY-AFTER: Sun, 06 Nov 2094 08:49:37 GMT\r\n"},
+		{"retry-spaces", "Retry-After:  120 \r\n"},
 		{"retry-words", "Retry-After: soon\r\n"},
+		{"retry-unit", "Retry-After: 5s\r\n"},
+		{"retry-fraction", "Retry-After: 1.5\r\n"},
+		{"retry-plus", "Retry-After: +5\r\n"},
+		{"retry-empty", "Retry-After:\r\n"},
+		{"retry-impossible", "Retry-After: Sun, 32 Nov 2094 08:49:37 GMT\r\n"},
 		{"retry-none", ""},
 		{"retry-dated", "date:  Sun, 06 Nov 1994 08:49:37 GMT \r\n"},
 		{"retry-undated", "Date: today\r\n"}
@@ -333,6 +339,30 @@ do_retry(Connection *c)
 	{
 		if (strstr(c->request, forms[i].word) != NULL)
 			return reply_with(c, "429 Slow down", forms[i].header, "{}");
+	}
+	return false;
+}
+
+/* "until-FORM": a Retry-After in an hour, in one of the three forms of an HTTP date. */
+static bool
+do_until(Connection *c)
+{
+	static const char *const forms[][2] = {
+		{"until-fixdate", "Retry-After: %a, %d %b %Y %H:%M:%S GMT\r\n"},
+		{"until-rfc850", "Retry-After: %A, %d-%b-%y %H:%M:%S GMT\r\n"},
+		{"until-asctime", "Retry-After: %a %b %e %H:%M:%S %Y\r\n"}
+	};
+	time_t		then = time(NULL) + 3600;
+	struct tm	tm;
+	char		header[100];
+	size_t		i;
+
+	gmtime_r(&then, &tm);
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+	{
+		if (strstr(c->request, forms[i][0]) != NULL &&
+			strftime(header, sizeof(header), forms[i][1], &tm) > 0)
+			return reply_with(c, "429 Slow down", header, "{}");
 	}
 	return false;
 }
@@ -363,7 +393,8 @@ static const struct
 	{"/do-gzip", do_gzip},
 	{"/do-chunked", do_chunked},
 	{"/do-error", do_error},
-	{"/do-retry", do_retry}
+	{"/do-retry", do_retry},
+	{"/do-until", do_until}
 };
 
 static bool

@@ -47,7 +47,7 @@ find_header(const InqudRequest *request, const char *name)
 	const char *header;
 	int			i;
 
-	for (i = 0; (header = inqud_request_header(request, i)) != NULL; i++)
+	for (i = 0; (header = request->headers[i]) != NULL; i++)
 	{
 		if (strncmp(header, name, strlen(name)) == 0 && header[strlen(name)] == ':')
 			return header + strlen(name) + 2;
@@ -87,19 +87,18 @@ fail_hmac(const void *key, size_t keylen, const void *data1, size_t len1,
 static void
 body_is(const InqudOrder *what, const char *expected, const char *name)
 {
-	const char *why = NULL;
-	size_t		len = 0;
+	InqudWhy	why = INQUD_WHY_NONE;
 	InqudRequest *request;
 
 	request = inqud_request_create_checkout(&account, &test_crypto, what, &why);
 	if (expected == NULL)
-		ok(request == NULL && why != NULL, "%s: %s", name, why != NULL ? why : "not refused");
+		ok(request == NULL && why != INQUD_WHY_NONE, "%s: %s", name, inqud_why_words(why));
 	else if (request == NULL)
-		ok(false, "%s: %s", name, why);
+		ok(false, "%s: %s", name, inqud_why_words(why));
 	else
 	{
-		is(inqud_request_body(request, &len), expected, name);
-		is_int((long long) len, (long long) strlen(expected), "... to the last byte");
+		is(request->body.data, expected, name);
+		is_int((long long) request->body.len, (long long) strlen(expected), "... to the last byte");
 	}
 	inqud_request_free(request);
 }
@@ -181,6 +180,54 @@ test_amounts(void)
 	body_is(&o, NULL, "a time beyond 9999");
 }
 
+static InqudWhy
+why_not(const InqudOrder *what)
+{
+	InqudWhy	why = INQUD_WHY_NONE;
+
+	inqud_request_free(inqud_request_create_checkout(&account, &test_crypto, what, &why));
+	return why;
+}
+
+/* Each reason has its own words, and which are the order's is seen by their subject. */
+static void
+test_reasons(void)
+{
+	InqudOrder	o = order;
+	int			bad = 0;
+	int			i;
+	int			j;
+
+	for (i = INQUD_WHY_NO_MEMORY; i <= INQUD_WHY_EXTRA_TYPE; i++)
+	{
+		const char *words = inqud_why_words((InqudWhy) i);
+		bool		is_the_orders = strncmp(words, "extra ", 6) == 0 || strncmp(words, "amount ", 7) == 0;
+
+		if (words[0] == '\0' || inqud_why_is_the_orders((InqudWhy) i) != is_the_orders)
+			bad++;
+		for (j = INQUD_WHY_NONE; j < i; j++)
+			bad += strcmp(words, inqud_why_words((InqudWhy) j)) == 0;
+	}
+	is_int(bad, 0, "each reason has words of its own");
+	is_int(why_not(&o), INQUD_WHY_NONE, "none for an order that is sent");
+	is(inqud_why_words(INQUD_WHY_NONE), "", "and no words");
+	o.extra = "{\"name\":1}";
+	is_int(why_not(&o), INQUD_WHY_EXTRA_NAME, "a member of ours in extra");
+	is(inqud_why_words(INQUD_WHY_EXTRA_NAME), "extra must not contain \"name\"", "in words");
+	is(inqud_check_extra(o.extra, strlen(o.extra)), "must not contain \"name\"", "and as a predicate");
+	o.extra = "[]";
+	is_int(why_not(&o), INQUD_WHY_EXTRA_SHAPE, "an array as extra");
+	is(inqud_check_extra(o.extra, strlen(o.extra)), "is not a JSON object", "as a predicate");
+	o.extra = NULL;
+	o.amount = NULL;
+	is_int(why_not(&o), INQUD_WHY_AMOUNT_MISSING, "no amount");
+	o.amount = "-1";
+	is_int(why_not(&o), INQUD_WHY_AMOUNT_SIGN, "a negative amount");
+	o.amount = "1";
+	o.currency = NULL;
+	is_int(why_not(&o), INQUD_WHY_CURRENCY_MISSING, "no currency");
+}
+
 static void
 test_extra(void)
 {
@@ -204,7 +251,7 @@ test_signatures(void)
 {
 	InqudCrypto crypto = test_crypto;
 	InqudAccount a = account;
-	const char *why = NULL;
+	InqudWhy	why = INQUD_WHY_NONE;
 	InqudRequest *request;
 
 	a.auth_signed = true;
@@ -217,27 +264,26 @@ test_signatures(void)
 	is(find_header(request, "X-Token-API-Id"), "TKN-1", "the id does");
 	is(find_header(request, "Content-Type"), "application/json", "content type");
 	is(find_header(request, "Accept"), "application/json", "accept");
-	is(inqud_request_url(request),
+	is(request->url.data,
 	   "https://api.inqud.com/v1/user/crypto-acquiring/CAP-1/checkouts", "URL of a create");
 	inqud_request_free(request);
 	request = inqud_request_read_checkout(&a, &crypto, "CCO-1", &why);
 	is(find_header(request, "X-HMAC-SHA256-Signature"), VECTOR_GET,
 	   "signature of a GET");
 	ok(find_header(request, "Content-Type") == NULL, "a GET has no content type");
-	is(inqud_request_url(request),
+	is(request->url.data,
 	   "https://api.inqud.com/v1/user/crypto-acquiring/CAP-1/checkouts/CCO-1", "URL of a read");
 	inqud_request_free(request);
 	crypto.random = fail_random;
-	ok(inqud_request_read_checkout(&a, &crypto, "CCO-1", &why) == NULL, "no chance: %s", why);
+	ok(inqud_request_read_checkout(&a, &crypto, "CCO-1", &why) == NULL, "no chance: %s", inqud_why_words(why));
 	crypto = test_crypto;
 	crypto.hmac_sha256 = fail_hmac;
-	ok(inqud_request_read_checkout(&a, &crypto, "CCO-1", &why) == NULL, "no HMAC: %s", why);
+	ok(inqud_request_read_checkout(&a, &crypto, "CCO-1", &why) == NULL, "no HMAC: %s", inqud_why_words(why));
 	a.auth_signed = false;
 	request = inqud_request_create_checkout(&a, &crypto, &order, &why);
 	is(find_header(request, "X-Token-API-Secret"), "test-token-secret", "simple scheme");
 	ok(find_header(request, "X-Salt") == NULL, "needs no salt");
-	ok(inqud_request_header(request, 4) == NULL && inqud_request_header(request, -1) == NULL,
-	   "there are four headers");
+	ok(request->nheaders == 4 && request->headers[4] == NULL, "there are four headers");
 	inqud_request_free(request);
 	inqud_request_free(NULL);
 }
@@ -245,10 +291,10 @@ test_signatures(void)
 static void
 refused(const InqudAccount *a, const char *checkout_id, const char *name)
 {
-	const char *why = NULL;
+	InqudWhy	why = INQUD_WHY_NONE;
 	InqudRequest *request = inqud_request_read_checkout(a, &test_crypto, checkout_id, &why);
 
-	ok(request == NULL && why != NULL, "%s: %s", name, why != NULL ? why : "not refused");
+	ok(request == NULL && why != INQUD_WHY_NONE, "%s: %s", name, inqud_why_words(why));
 	inqud_request_free(request);
 }
 
@@ -343,6 +389,7 @@ main(void)
 	test_bodies();
 	test_amounts();
 	test_extra();
+	test_reasons();
 	test_signatures();
 	test_refusals();
 	test_digests();

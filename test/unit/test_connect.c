@@ -343,6 +343,13 @@ test_tls(void)
 		ends(i % 2 == 0, "do-ok", INQUD_DONE, 200);
 	is_int(server_connections(tls), 2, "a known one is accepted, and the connection kept");
 	ends(true, "do-closekept", INQUD_NO_ANSWER, 0);
+	/* the certificate is for the address alone */
+	snprintf(base_url, sizeof(base_url), "https://localhost:%d", server_port(tls));
+	transfer = run(true, "do-ok");
+	r = inqud_transfer_response(transfer);
+	ok(r->progress == INQUD_NOT_SENT && r->tls_failed, "a certificate of another name is refused: %s", r->error);
+	inqud_transfer_free(transfer);
+	snprintf(base_url, sizeof(base_url), "https://127.0.0.1:%d", server_port(tls));
 	account.ca_file = "/nonexistent/ca.pem";
 	transfer = run(true, "do-ok");
 	r = inqud_transfer_response(transfer);

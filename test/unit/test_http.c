@@ -23,13 +23,12 @@ test_normal(void)
 
 	is_int(r->progress, INQUD_DONE, "a create is answered");
 	is_int(r->http_status, 200, "with 200");
-	is(r->content_type, "application/json", "and a type");
 	ok(r->connected && strcmp(r->address, "127.0.0.1") == 0, "and the address is known");
 	is_int(r->retry_after_ms, -1, "without a Retry-After");
-	ok(r->total_us > 0 && r->connect_us > 0 && r->total_us >= r->connect_us, "times are measured");
+	ok(r->total_us > 0, "its time is measured");
 	ok(r->bytes_sent > 100 && r->bytes_received > 50, "bytes are counted");
 	is_int((long long) strlen(r->body), (long long) r->body_len, "the body ends with a NUL");
-	reply = inqud_reply_read(r, true, NULL);
+	reply = inqud_reply_read(r, true, NULL, NULL, NULL);
 	is_int(inqud_reply_outcome(reply), INQUD_OK, "the reply is good");
 	inqud_transfer_free(transfer);
 	is(inqud_reply_checkout(reply)->id, "CCO-1", "and outlives its transfer");
@@ -52,8 +51,7 @@ test_normal(void)
 	connections = server_connections(server);
 	transfer = run(false, "do-ok");
 	r = inqud_transfer_response(transfer);
-	is_int(r->connect_us, 0, "a kept connection costs nothing");
-	ok(r->connected, "and counts as one");
+	ok(r->connected, "a kept connection counts as one");
 	inqud_transfer_free(transfer);
 	ends(true, "do-ok", INQUD_DONE, 200);
 	ends(false, "do-chunked", INQUD_DONE, 200);
@@ -212,7 +210,16 @@ test_retry_after(void)
 	retry_is("do-retry-absurd", 86400000, 86400000);
 	retry_is("do-retry-past", 0, 0);
 	retry_is("do-retry-far", 86400000, 86400000);
+	retry_is("do-retry-spaces", 120000, 120000);
+	retry_is("do-until-fixdate", 3600000 - PATIENCE_MS, 3600000);
+	retry_is("do-until-rfc850", 3600000 - PATIENCE_MS, 3600000);
+	retry_is("do-until-asctime", 3600000 - PATIENCE_MS, 3600000);
 	retry_is("do-retry-words", -1, -1);
+	retry_is("do-retry-unit", -1, -1);
+	retry_is("do-retry-fraction", -1, -1);
+	retry_is("do-retry-plus", -1, -1);
+	retry_is("do-retry-empty", -1, -1);
+	retry_is("do-retry-impossible", -1, -1);
 	retry_is("do-retry-none", -1, -1);
 }
 
@@ -345,6 +352,42 @@ test_lost(void)
 	ends(true, "do-ok", INQUD_DONE, 200);
 }
 
+/*
+ * libcurl's words name the host.  It cuts them at 256 bytes, and what stands at a cut is
+ * not shown.
+ */
+static void
+test_long_words(void)
+{
+	static const struct
+	{
+		int			len;
+		bool		shown;
+	}			cases[] = {{100, true}, {215, true}, {250, false}};
+	char		url[300];
+	InqudEngine *kept = engine;
+	size_t		i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		InqudTransfer *transfer;
+		const InqudResponse *r;
+
+		/* libcurl 8.14 does not free the name that a handle has looked up when it is used again */
+		engine = inqud_engine_new(1, "x");
+		snprintf(url, sizeof(url), "https://x%0*dx", cases[i].len, 0);
+		account.base_url = url;
+		transfer = run(true, "CAP-1");
+		r = inqud_transfer_response(transfer);
+		ok(r->name_failed && r->error[0] != '\0', "a host's name of %d bytes is none: %s", cases[i].len, r->error);
+		is_int(strstr(r->error, "000000") != NULL, cases[i].shown, "... and is named unless that does not fit");
+		inqud_transfer_free(transfer);
+		inqud_engine_free(engine);
+	}
+	engine = kept;
+	account.base_url = base_url;
+}
+
 static void
 test_engine(void)
 {
@@ -392,6 +435,7 @@ main(void)
 	test_many();
 	test_mixed();
 	test_lost();
+	test_long_words();
 	test_engine();
 	return end();
 }

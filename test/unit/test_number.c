@@ -224,50 +224,6 @@ test_time_round_trip(void)
 	is_int(bad, 0, "200000 days in a row do");
 }
 
-static void
-retry_after(const char *text, long long expected)
-{
-	/* Sun, 06 Nov 1994 08:49:37 GMT */
-	int64_t		now = 784111777;
-
-	ok(inqud_retry_after_read(text, strlen(text), now) == expected,
-	   "Retry-After \"%s\" is %lld (got %lld)", text, expected,
-	   (long long) inqud_retry_after_read(text, strlen(text), now));
-}
-
-static void
-test_retry_after(void)
-{
-	retry_after("0", 0);
-	retry_after("5", 5000);
-	retry_after("  120 \r\n", 120000);
-	retry_after("86400", 86400000);
-	retry_after("86401", 86400000);
-	retry_after("99999999999999999999999999", 86400000);
-	retry_after("Sun, 06 Nov 1994 08:49:47 GMT", 10000);
-	retry_after("Sunday, 06-Nov-94 08:49:47 GMT", 10000);
-	retry_after("Sun Nov  6 08:49:47 1994", 10000);
-	retry_after("Sun Nov 06 08:49:47 1994", 10000);
-	retry_after("Sun, 06 Nov 1994 08:49:37 GMT", 0);
-	retry_after("Sat, 05 Nov 1994 08:49:37 GMT", 0);
-	retry_after("Sun, 06 Nov 2094 08:49:37 GMT", 86400000);
-	retry_after("Thu, 01 Jan 0000 00:00:00 GMT", 0);
-	retry_after("", -1);
-	retry_after("   ", -1);
-	retry_after("-5", -1);
-	retry_after("+5", -1);
-	retry_after("1.5", -1);
-	retry_after("5s", -1);
-	retry_after("soon", -1);
-	retry_after("Sun, 06 Nov 1994 08:49:37", -1);
-	retry_after("Sun, 06 Nov 1994 08:49:37 CET", -1);
-	retry_after("Sun, 06 Foo 1994 08:49:37 GMT", -1);
-	retry_after("Sun, 32 Nov 1994 08:49:37 GMT", -1);
-	retry_after("Sun, 06 Nov 1994 08:49:37 GMT x", -1);
-	retry_after("Sun Nov", -1);
-	retry_after(",", -1);
-}
-
 int
 main(void)
 {
@@ -275,6 +231,5 @@ main(void)
 	test_number_round_trip();
 	test_times();
 	test_time_round_trip();
-	test_retry_after();
 	return tap_end();
 }

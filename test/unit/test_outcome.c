@@ -74,7 +74,7 @@ progress(InqudProgress how, int status, bool creating, InqudOutcome expected)
 	response.body = "{\"id\":\"CCO-1\",\"status\":\"NEW\"}";
 	response.body_len = 30;
 	response.error = status == 0 ? NULL : "words of\nthe library";
-	reply = inqud_reply_read(&response, creating, NULL);
+	reply = inqud_reply_read(&response, creating, NULL, NULL, NULL);
 	ok(inqud_reply_outcome(reply) == expected, "progress %d, status %d: %s (%s)", how, status,
 	   inqud_outcome_name(expected), inqud_reply_message(reply));
 	ok(inqud_reply_message(reply)[0] != '\0', "... has a message");
@@ -106,6 +106,21 @@ message_is(const char *body, const char *message, const char *code)
 	inqud_reply_free(reply);
 }
 
+/* A text of so many bytes in JSON, with its quotes, is a message; or it is too long for one. */
+static void
+test_long_message(size_t len, bool taken)
+{
+	size_t		size = len + 100;
+	char	   *body = malloc(size);
+	InqudReply *reply;
+
+	snprintf(body, size, "{\"title\":\"t\",\"message\":\"%0*d\"}", (int) len - 2, 7);
+	reply = read_reply(400, body, strlen(body), true, NULL);
+	is_int((long long) strlen(inqud_reply_message(reply)), taken ? 500 : 1, "a message that is long");
+	inqud_reply_free(reply);
+	free(body);
+}
+
 static void
 test_messages(void)
 {
@@ -134,10 +149,9 @@ test_messages(void)
 	is_int((long long) strlen(inqud_reply_message(reply)), 498, "a long message is cut between characters");
 	ok(inqud_utf8_valid(inqud_reply_message(reply), 498), "and stays valid");
 	inqud_reply_free(reply);
-	reply = read_reply(401, quoting, strlen(quoting), true, NULL);
-	inqud_reply_hide(reply, NULL);
-	inqud_reply_hide(reply, "");
-	inqud_reply_hide(reply, "s3cret");
+	test_long_message(16 * 1024, true);
+	test_long_message(16 * 1024 + 1, false);
+	reply = read_hiding(401, quoting, strlen(quoting), true, NULL, "s3cret", "");
 	is(inqud_reply_message(reply), "bad token ******, ************", "secrets are hidden in a message");
 	is(inqud_reply_code(reply), "******", "and in a code");
 	inqud_reply_free(reply);
@@ -183,27 +197,40 @@ test_webhooks(void)
 	InqudWebhook webhook;
 	size_t		i;
 
-	ok(inqud_webhook_read(good, strlen(good), &webhook), "a webhook is read");
+	ok(inqud_webhook_read(good, strlen(good), NULL, &webhook), "a webhook is read");
 	is(webhook.id, ID, "id");
 	is(webhook.status, "SUCCESS", "status");
 	is(webhook.order_id, "order-1001", "order");
 	is(webhook.checkout_id, NULL, "no checkout");
 	inqud_webhook_free(&webhook);
-	ok(inqud_webhook_read(request, strlen(request), &webhook),
+	ok(inqud_webhook_read(request, strlen(request), NULL, &webhook),
 	   "a request's webhook is read");
 	is(webhook.checkout_id, "CCO-1", "with its checkout");
 	is(webhook.status, NULL, "without a status that is none");
 	inqud_webhook_free(&webhook);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 	{
-		ok(!inqud_webhook_read(bad[i], strlen(bad[i]), &webhook), "no webhook: %s", bad[i]);
+		ok(!inqud_webhook_read(bad[i], strlen(bad[i]), NULL, &webhook), "no webhook: %s", bad[i]);
 		ok(webhook.id == NULL && webhook.order_id == NULL, "... leaves nothing");
 	}
+}
+
+/* The words that SQL and messages know. */
+static void
+test_names(void)
+{
+	static const char *const names[] = {"ok", "refused", "auth", "route", "not_found",
+	"throttled", "unreachable", "unknown", "bad_reply", "held", "blocked"};
+	int			i;
+
+	for (i = INQUD_OK; i <= INQUD_BLOCKED; i++)
+		is(inqud_outcome_name((InqudOutcome) i), names[i], names[i]);
 }
 
 int
 main(void)
 {
+	test_names();
 	test_outcomes();
 	test_progress();
 	test_messages();

@@ -66,6 +66,20 @@ test_object(void)
 	inqud_reply_free(reply);
 }
 
+/* Each time goes where it belongs. */
+static void
+test_times(void)
+{
+	InqudReply *reply = read_text("{\"id\":\"CCO-1\",\"status\":\"NEW\",\"createdAt\":\"1970-01-01T00:00:01Z\","
+								  "\"lastUpdatedAt\":\"1970-01-01T00:00:02Z\",\"expiresAt\":\"1970-01-01T00:00:03Z\"}");
+	const InqudCheckout *c = inqud_reply_checkout(reply);
+
+	is_int(c->created_at, 1000000, "createdAt");
+	is_int(c->updated_at, 2000000, "lastUpdatedAt");
+	is_int(c->expires_at, 3000000, "expiresAt");
+	inqud_reply_free(reply);
+}
+
 /* One member of a small object, and what is made of it. */
 static void
 lost_is(const char *member, const char *lost)
@@ -370,6 +384,20 @@ test_names(void)
 	reply = read_text("{\"\\u0069d\":\"CCO-1\",\"status\":\"N\\u0045W\"}");
 	is(inqud_reply_checkout(reply)->status, "NEW", "escapes are resolved");
 	inqud_reply_free(reply);
+	reply = read_text("{\"id\":\"CCO-1\",\"status\":\"NEW\",\"x\":{\"paidAmount\":1},\"request\":{\"payAmount\":2},"
+					  "\"y\":{\"payAmount\":3,\"currency\":\"X\"}}");
+	is(inqud_reply_checkout(reply)->paid_amount, NULL, "a member of another object is not the request's");
+	is(inqud_reply_checkout(reply)->pay_amount, "2", "which keeps its own");
+	is(inqud_reply_checkout(reply)->fixed_currency, NULL, "nor is it the amount's");
+	inqud_reply_free(reply);
+	reply = read_text("{\"id\":\"CCO-1\",\"status\":\"NEW\",\"request\":{\"payAmount\":2,\"paidAmount\":1},"
+					  "\"r\\u0065quest\":{\"p\\u0061yAmount\":3,\"payAmount\":4}}");
+	is(inqud_reply_checkout(reply)->pay_amount, "4", "of two objects the last one counts");
+	is(inqud_reply_checkout(reply)->paid_amount, NULL, "as a whole");
+	inqud_reply_free(reply);
+	reply = read_text("{\"id\":\"CCO-1\",\"status\":\"NEW\",\"request\":[{\"payAmount\":2}]}");
+	is(inqud_reply_checkout(reply)->lost, "request", "an array of objects is none");
+	inqud_reply_free(reply);
 	reply = read_reply(200, full, strlen(full), false, "CCO-other");
 	is_int(inqud_reply_outcome(reply), INQUD_BAD_REPLY, "another checkout is not the one asked for");
 	inqud_reply_free(reply);
@@ -384,6 +412,7 @@ int
 main(void)
 {
 	test_object();
+	test_times();
 	test_lost();
 	test_amounts();
 	test_hostile();

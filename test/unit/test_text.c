@@ -156,6 +156,11 @@ test_utf8(void)
 	clean_is("a\xc3\xa9", 3, 4, "a\xc3\xa9");
 	clean_is("a\xff\xc3", 3, 64, "a??");
 	clean_is("\xc2\x85x\xe2\x80\xae", 6, 64, "x");
+	/* the first and the last of each range go, those beside them stay */
+	clean_is("\x1f ~\x7f\xc2\x80\xc2\x9f\xc2\xa0", 10, 64, " ~\xc2\xa0");
+	clean_is("\xe2\x80\x8d\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\x90", 12, 64, "\xe2\x80\x8d\xe2\x80\x90");
+	clean_is("\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xae\xe2\x80\xaf", 12, 64, "\xe2\x80\xa7\xe2\x80\xaf");
+	clean_is("\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa9\xe2\x81\xaa", 12, 64, "\xe2\x81\xa5\xe2\x81\xaa");
 	clean_is("a\0b", 3, 64, "ab");
 	clean_is("anything", 8, 1, "");
 	ok(inqud_text_is_token("CCO-1", 5), "a token");
@@ -197,33 +202,6 @@ test_buffer(void)
 	inqud_wipe(NULL, 0);
 }
 
-static void
-test_statuses(void)
-{
-	int			i;
-	int			paid = 0;
-
-	for (i = 0; inqud_status_at(i) != NULL; i++)
-	{
-		const InqudStatusMeaning *m = inqud_status_at(i);
-
-		ok(inqud_status_meaning(m->status) == m, "%s is found", m->status);
-		paid += m->is_paid;
-	}
-	is_int(i, 6, "six statuses are known");
-	is_int(paid, 1, "one of them means paid");
-	ok(inqud_status_meaning("SUCCESS")->is_paid, "SUCCESS is paid");
-	ok(inqud_status_meaning("CONFLICT")->is_final, "CONFLICT is final");
-	ok(!inqud_status_meaning("CONFLICT")->is_paid, "CONFLICT is not paid");
-	ok(!inqud_status_meaning("PAYMENT_DETECTED")->is_final,
-	   "PAYMENT_DETECTED is not final");
-	ok(inqud_status_meaning("COMPLETED") == NULL, "COMPLETED means nothing");
-	ok(inqud_status_meaning("success") == NULL, "the case counts");
-	ok(inqud_status_meaning("") == NULL && inqud_status_meaning(NULL) == NULL,
-	   "nothing means nothing");
-	ok(inqud_status_at(-1) == NULL, "no status before the first");
-}
-
 int
 main(void)
 {
@@ -231,6 +209,5 @@ main(void)
 	test_templates();
 	test_utf8();
 	test_buffer();
-	test_statuses();
 	return tap_end();
 }

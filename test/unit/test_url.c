@@ -27,7 +27,7 @@ web(const char *url, bool good)
 	ok((why == NULL) == good, "web URL %s %s", url, why != NULL ? why : "is good");
 }
 
-/* What only looks like a loopback address or a plain host. */
+/* What only looks like a loopback address. */
 static void
 test_lookalikes(void)
 {
@@ -64,6 +64,12 @@ test_lookalikes(void)
 	base("https://8.8.8.8", true);
 	base("https://api1.inqud2.com3", true);
 	base("https://127.0.0.1.nip.io", true);
+}
+
+/* What only looks like localhost, a plain host or a plain path. */
+static void
+test_lookalike_names(void)
+{
 	base("http://localhost.localdomain", false);
 	base("http://localhost.evil.example", false);
 	base("http://a.localhost", false);
@@ -284,11 +290,11 @@ address(const char *text, bool public, bool local)
 		in->sin_family = AF_INET;
 	else if (inet_pton(AF_INET6, text, &in6->sin6_addr) == 1)
 		in6->sin6_family = AF_INET6;
-	ok(inqud_address_allowed(any, INQUD_HOST_NAME) == public,
+	ok((inqud_connect_refusal(any, INQUD_HOST_NAME, "") == NULL) == public,
 	   "a name may %slead to %s", public ? "" : "not ", text);
-	ok(inqud_address_allowed(any, INQUD_HOST_LOCAL) == local,
+	ok((inqud_connect_refusal(any, INQUD_HOST_LOCAL, "") == NULL) == local,
 	   "localhost may %slead to %s", local ? "" : "not ", text);
-	ok(inqud_address_allowed(any, INQUD_HOST_ADDRESS), "%s itself may be used", text);
+	ok(inqud_connect_refusal(any, INQUD_HOST_ADDRESS, "") == NULL, "%s itself may be used", text);
 }
 
 /* Both ends of every range that is not public, and what lies beside it. */
@@ -397,7 +403,7 @@ test_addresses(void)
 	address("fc00::1", false, false);
 	address("fd12::1", false, false);
 	address("ff02::1", false, false);
-	ok(!inqud_address_allowed(&unix_address, INQUD_HOST_ADDRESS),
+	ok(inqud_connect_refusal(&unix_address, INQUD_HOST_ADDRESS, "") != NULL,
 	   "other kinds of address are refused");
 	is_int(inqud_url_host_kind("https://api.inqud.com"), INQUD_HOST_NAME, "a name");
 	is_int(inqud_url_host_kind("http://localhost:1"), INQUD_HOST_LOCAL, "localhost");
@@ -412,6 +418,7 @@ main(void)
 {
 	test_base_urls();
 	test_lookalikes();
+	test_lookalike_names();
 	test_web_urls();
 	test_paths();
 	test_build();

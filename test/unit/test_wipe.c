@@ -175,6 +175,8 @@ test_replies(void)
 
 	for (i = 0; i < 2 * sizeof(forms) / sizeof(forms[0]); i++)
 	{
+		const char *secret = markers[0];
+		InqudHider *hider;
 		InqudReply *reply;
 		InqudWebhook webhook;
 		InqudResponse response;
@@ -186,16 +188,14 @@ test_replies(void)
 		response.http_status = i % 2 == 0 ? 200 : 422;
 		response.body = body;
 		response.body_len = strlen(body);
-		reply = inqud_reply_read(&response, i % 3 == 0, NULL);
-		inqud_reply_hide(reply, markers[0]);
+		hider = inqud_hider_new(&secret, 1);
+		reply = inqud_reply_read(&response, i % 3 == 0, NULL, hider, NULL);
 		inqud_reply_free(reply);
 		nothing_left("a reply");
-		read = inqud_webhook_read(body, strlen(body), &webhook);
+		read = inqud_webhook_read(body, strlen(body), hider, &webhook);
 		if (read)
-		{
-			inqud_webhook_hide(&webhook, markers[0]);
 			inqud_webhook_free(&webhook);
-		}
+		inqud_hider_free(hider);
 		nothing_left("a webhook");
 		(void) inqud_check_extra(body, strlen(body));
 		nothing_left("extra");

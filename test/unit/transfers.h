@@ -50,7 +50,7 @@ make(bool post, const char *word)
 {
 	static const InqudOrder order = {.order_id = "order-1",.name = "Order 1",.type = "NO_PRICE"};
 	InqudAccount a = account;
-	const char *why = NULL;
+	InqudWhy	why = INQUD_WHY_NONE;
 	InqudRequest *request;
 
 	if (post)
@@ -61,7 +61,7 @@ make(bool post, const char *word)
 	else
 		request = inqud_request_read_checkout(&a, &test_crypto, word, &why);
 	if (request == NULL)
-		printf("Bail out! %s\n", why);
+		printf("Bail out! %s\n", inqud_why_words(why));
 	return request;
 }
 

@@ -11,7 +11,7 @@ use HTTP::Tiny;
 use IPC::Open3 qw(open3);
 use JSON::PP;
 
-# How long to wait for what must come, in seconds, as long as PostgreSQL's own tests do; a busy machine takes its time.
+# Seconds to wait for a condition that must come true: as long as PostgreSQL's own tests wait, for a busy machine.
 my $PATIENCE = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
 
 my %running;

@@ -1,7 +1,7 @@
 package Inqud::Catalogue;
 
-# What the catalogues say of the extension, one line each and without numbers of
-# objects, so that two databases can be compared.
+# Prints what the catalogues have about the extension, one line for each row and
+# without the numbers of objects, so that two databases can be compared.
 #
 #   my @fresh = catalogue($shop->in('fresh'));
 #   is_deeply([ differences(\@fresh, [ catalogue($other) ]) ], [], 'they are the same');
@@ -13,7 +13,7 @@ use Exporter qw(import);
 
 our @EXPORT_OK = qw(catalogue differences);
 
-# Each query gives texts; "m" are the extension's members.
+# Each query returns texts; "m" are the extension's members.
 my @QUERIES = (
 	# its own row
 	q{SELECT concat_ws(' | ', 'extension', extversion, extrelocatable, extowner::regrole, extnamespace::regnamespace) FROM e},
@@ -66,7 +66,7 @@ my @QUERIES = (
 		FROM pg_foreign_data_wrapper w JOIN m ON m.classid = 'pg_foreign_data_wrapper'::regclass AND m.objid = w.oid});
 
 # Members, the relations among them with the tables' own indexes and sequences,
-# and the parts of those that are no members by themselves.
+# and the parts of those that are not members by themselves.
 my $WITH = q{WITH e AS (SELECT * FROM pg_extension WHERE extname = 'inqud'),
 	m AS (SELECT d.classid, d.objid, d.objsubid FROM pg_depend d, e
 		WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'),
@@ -80,8 +80,8 @@ my $WITH = q{WITH e AS (SELECT * FROM pg_extension WHERE extname = 'inqud'),
 		UNION SELECT 'pg_rewrite'::regclass, oid FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM relations)
 		UNION SELECT 'pg_attrdef'::regclass, oid FROM pg_attrdef WHERE adrelid IN (SELECT oid FROM relations)) };
 
-# The lines about a shop's database, sorted; "before" are statements that run in
-# the same transaction first and are undone.
+# The lines about a shop's database, sorted; "before" are statements that run first
+# in the same transaction, which is rolled back.
 sub catalogue
 {
 	my ($shop, $before) = @_;
@@ -97,7 +97,7 @@ sub catalogue
 	return sort @lines;
 }
 
-# What one list has and the other has not.
+# The lines that only one of the two lists has.
 sub differences
 {
 	my ($one, $other) = @_;

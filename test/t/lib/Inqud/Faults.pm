@@ -1,8 +1,8 @@
 package Inqud::Faults;
 
 # Crashes and administration for tests: ends servers and workers in every way,
-# measures how long things take, and keeps a reader beside that remembers every
-# URL it has ever seen.
+# measures how long code takes, and runs a reader in the background that records
+# every URL it has read.
 #
 #   my $reader = Inqud::Faults::Reader->start($shop);
 #   crash($shop, 'kill worker');
@@ -11,7 +11,7 @@ package Inqud::Faults;
 use strict;
 use warnings;
 
-# A test that waits in vain should not wait for minutes.
+# Seconds until a test that waits in vain fails.
 BEGIN { $ENV{PG_TEST_TIMEOUT_DEFAULT} //= 180 }
 
 use Exporter qw(import);
@@ -19,10 +19,10 @@ use PostgreSQL::Test::Utils ();
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-our @EXPORT_OK = qw(ask backend crash seconds wait_gone wait_up wait_worker);
+our @EXPORT_OK = qw(ask backend crash process_status seconds wait_gone wait_up wait_worker);
 
 # Starts a statement in a session as Inqud::Session::start does, but returns as
-# soon as it is on its way, also when the statement prints nothing for long.
+# soon as it was sent, also when the statement prints nothing for long.
 sub ask
 {
 	my ($session, $sql) = @_;
@@ -50,7 +50,7 @@ sub backend
 	return split /\n/, $shop->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = '$type'$where ORDER BY backend_start");
 }
 
-# Waits until the server takes connections; dies when it never does.
+# Waits until the server accepts connections; dies when it never does.
 sub wait_up
 {
 	my ($shop) = @_;
@@ -68,7 +68,8 @@ sub wait_up
 	die "the server does not take connections again\n";
 }
 
-# Waits until the database has a worker other than `not`; gives its pid, or undef.
+# Waits until the database has a worker other than `not`; returns its pid, and dies when
+# none ever comes.
 sub wait_worker
 {
 	my ($shop, $not) = @_;
@@ -81,12 +82,12 @@ sub wait_worker
 		return $pid if length $pid && $pid ne ($not // '');
 		usleep(20_000);
 	}
-	return undef;
+	die "no worker comes\n";
 }
 
 # Ends something and waits until the server is up: "kill worker", "terminate
 # worker", "kill launcher", "terminate launcher", "immediate stop", "fast stop".
-# Gives the seconds that took.
+# Returns the seconds that this took.
 sub crash
 {
 	my ($shop, $how) = @_;
@@ -131,6 +132,16 @@ sub wait_gone
 	return;
 }
 
+# A number that the system tells of a process: VmHWM (kB), RssAnon (kB), Threads,
+# voluntary_ctxt_switches; dies where it tells none, since none is not little.
+sub process_status
+{
+	my ($pid, $name) = @_;
+
+	return PostgreSQL::Test::Utils::slurp_file("/proc/$pid/status") =~ /^$name:\s+(\d+)/m ? $1
+	  : die "/proc/$pid/status says nothing of $name\n";
+}
+
 # The seconds that some code takes.
 sub seconds
 {
@@ -144,14 +155,14 @@ sub seconds
 package Inqud::Faults::Reader;
 
 # Another session, in a process of its own, that reads id and URL of every
-# checkout all the time, through every crash, and forgets nothing.
+# checkout all the time, through every crash, and keeps all that it has read.
 
 use strict;
 use warnings;
 
 use IPC::Run;
 
-# What the process does: a psql at a time, until told to end.
+# The process's loop: runs one psql after the other, until it is told to end.
 my $READER = <<'PROGRAM';
 use strict;
 use warnings;
@@ -221,7 +232,7 @@ sub DESTROY
 # All that was read: lists of id and URL.
 sub pairs { return map { [ split / / ] } split /\n/, $_[0]{out} }
 
-# What was read and is not so any more: "id: URL read, URL now" each.
+# The URLs that have changed since they were read: "id: URL read, URL now" each.
 sub changed
 {
 	my ($self, $shop) = @_;

@@ -1,11 +1,11 @@
 package Inqud::Session;
 
-# A psql session that lives as long as a test wants: ask and get an answer, or
-# start a statement and fetch its answer later.  Answers carry the SQLSTATE,
+# A psql session that stays open until the test closes it: run a statement and
+# get its answer, or start a statement and fetch its answer later.  Answers carry the SQLSTATE,
 # detail and hint of an error, and notifications are kept apart from rows.
 #
-# A session never dies of an SQL error: look at {error} of the answer, or use
-# query_safe.  It must be closed, or it ends with the object.
+# A session does not die of an SQL error: check {error} of the answer, or use
+# query_safe.  The session ends when it is closed or the object is destroyed.
 
 use strict;
 use warnings;
@@ -39,7 +39,7 @@ sub new
 # The pid of the session's backend.
 sub pid { return $_[0]{pid} }
 
-# Sends statements without waiting for the answer; finish gives it.
+# Sends statements without waiting for the answer; finish returns it.
 sub start
 {
 	my ($self, $sql) = @_;
@@ -64,7 +64,7 @@ sub finish
 	{
 		$self->{lost} = !$self->{run}->pumpable;
 		last if $self->{lost};
-		# pump dies when psql has just ended; then the next look says so
+		# pump dies when psql has just ended; the next check reports that
 		eval { $self->{run}->pump; 1 } or $self->_rethrow($@);
 	}
 	$self->{open} = 0;
@@ -123,7 +123,8 @@ sub notifications
 	return splice @{ $self->{notified} };
 }
 
-# Waits until `wanted` is true of the list of payloads; gives all of them.
+# Waits until `wanted` is true of the list of payloads; returns all of them, and dies
+# when it never is.
 sub wait_notifications
 {
 	my ($self, $wanted) = @_;
@@ -136,7 +137,7 @@ sub wait_notifications
 		return @all if $wanted->(@all);
 		$self->query_safe('SELECT pg_sleep(0.02)');
 	} while time < $until;
-	return @all;
+	die "waited in vain for notifications; these came: @all\n";
 }
 
 sub close
@@ -166,7 +167,7 @@ sub DESTROY
 	return;
 }
 
-# Cuts what psql says with VERBOSITY=verbose into messages: severity, state,
+# Splits psql's output with VERBOSITY=verbose into messages: severity, state,
 # message, detail, hint, context.
 sub read_messages
 {

@@ -1,7 +1,7 @@
 package Inqud::Shop;
 
 # A shop for a test: a PostgreSQL server with the extension preloaded, the
-# emulator, and a project "shop" that leads from the one to the other.
+# emulator, and a project "shop" whose base_url is the emulator.
 #
 #   my $shop = Inqud::Shop->new(options => { timeout => '2s' });
 #   $shop->create_orders;
@@ -13,7 +13,7 @@ package Inqud::Shop;
 use strict;
 use warnings;
 
-# A test that waits in vain should not wait for ever, and a busy machine takes its time.
+# Seconds until a test that waits in vain fails; long, for a busy machine.
 BEGIN
 {
 	$ENV{PG_TEST_TIMEOUT_DEFAULT} //= 180;
@@ -37,8 +37,8 @@ use constant {
 	SECRET => 'test-token-secret',
 };
 
-# What the tests want of every project unless they say otherwise: no waiting
-# for its own sake.
+# The options of every project unless a test sets others: short delays, so that
+# tests do not wait for them.
 my %QUICK = (
 	rate_limit => 0, retry_min => '50ms', retry_max => '200ms',
 	poll_active => '1s', poll_new => '1s');
@@ -54,7 +54,7 @@ sub new
 
 	$self->{emu} = $o{emu} // Inqud::Emulator->start(%{ $o{emulator} // {} });
 	$self->{node} = PostgreSQL::Test::Cluster->new($o{name} // 'shop');
-	# whoever runs the tests, the superuser is postgres
+	# the superuser is postgres, regardless of the user that runs the tests
 	$ENV{PGUSER} = 'postgres';
 	$self->{node}->init(extra => [ '-U', 'postgres', '-E', 'UTF8', '--no-locale' ]);
 	$self->{node}->append_conf('postgresql.conf', join "\n", @{ $self->_conf(%o) }, '');
@@ -76,12 +76,12 @@ sub _conf
 	return [ @lines, @{ $o{conf} // [] } ];
 }
 
-# The same shop, looking at another database of the server.
+# The same shop with another database of the server.
 sub in
 {
 	my ($self, $database) = @_;
 
-	return bless { %$self, db => $database }, ref $self;
+	return bless { %$self, db => $database, watch => undef }, ref $self;
 }
 
 sub node { return $_[0]{node} }
@@ -122,7 +122,7 @@ sub literal
 	return "E'$text'";
 }
 
-# Runs statements; gives what they print; dies of an error.
+# Runs statements; returns what they print; dies of an error.
 sub sql
 {
 	my ($self, $sql) = @_;
@@ -179,7 +179,7 @@ sub error
 }
 
 # Tests that statements raise an error: state (text), message, detail and hint
-# (texts or patterns; those not given are not looked at).
+# (texts or patterns; those not given are not checked).
 sub raises
 {
 	my ($self, $sql, $expected, $name, %options) = @_;
@@ -205,21 +205,62 @@ sub error_is
 	return ok(!@wrong, $name) || diag(join "\n", @wrong);
 }
 
-# Tests that a query comes to say "t" (or `expected`) within the time limit.
+# Tests that a text is there and does not match.  "unlike" is content without a text.
+sub lacks
+{
+	my ($text, $pattern, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	return ok(defined $text && length $text && $text !~ $pattern, $name)
+	  || diag(defined $text && length $text ? "the text: $text\nmatches: $pattern" : 'there is no text');
+}
+
+# Tests that two texts are there and differ.  "isnt" is content without the first one.
+sub differs
+{
+	my ($text, $other, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	return ok(defined $text && length $text && defined $other && length $other && $text ne $other, $name)
+	  || diag('these should be two: ' . join ', ', map { $_ // 'undef' } $text, $other);
+}
+
+# Tests that a query returns "t" (or `expected`) within the time limit.
 sub until
 {
 	my ($self, $query, $name, $expected) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-	return ok($self->wait_until($query, $expected), $name);
+	return ok($self->comes_true($query, $expected), $name);
 }
 
-# Waits until a query says "t" (or `expected`); shows what it said when it never does.
+# Waits until a query returns "t" (or `expected`); dies when it never does, since what
+# follows would test something else.
 sub wait_until
 {
 	my ($self, $query, $expected) = @_;
+
+	$self->comes_true($query, $expected) or die "waited in vain for: $query\n";
+	return;
+}
+
+# Waits in this session from now on, or with undef in a new one each time, which is
+# slower but is in nobody's way: not of an idle worker, a DROP DATABASE or a restart.
+sub watch_with
+{
+	my ($self, $session) = @_;
+
+	$self->{watch} = $session;
+	return;
+}
+
+# Does a query come to return "t" (or `expected`) within the time limit?  Shows what it
+# returned when it never does.  For results that are tested; else use wait_until.
+sub comes_true
+{
+	my ($self, $query, $expected) = @_;
 	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
-	my $session = $self->session;
+	my $session = $self->{watch} // $self->session;
 	my $answer;
 
 	$expected //= 't';
@@ -269,7 +310,7 @@ sub _changes
 	} sort keys %wanted;
 }
 
-# Changes server options, whatever they were; undef drops one.
+# Sets server options, whether or not they were set before; undef drops one.
 sub set_options
 {
 	my ($self, $project, %options) = @_;
@@ -300,7 +341,7 @@ sub refused_url
 	my $socket = IO::Socket::INET->new(Proto => 'tcp', LocalAddr => '127.0.0.1', LocalPort => 0)
 	  or die "could not bind a port: $!\n";
 
-	# Bound and not listening: nobody else gets the port, and nobody answers.
+	# Bound and not listening: no other process can bind the port, and connections are refused.
 	push @{ $self->{sockets} }, $socket;
 	return 'http://127.0.0.1:' . $socket->sockport;
 }
@@ -389,7 +430,7 @@ sub requests
 }
 
 # Waits until the emulator has received `count` (1) requests that fit, answered
-# or not; gives them.
+# or not; returns them.
 sub wait_requests
 {
 	my ($self, %query) = @_;

@@ -1,7 +1,7 @@
 package Inqud::Webhooks;
 
 # Webhooks for tests: digests, calls of inqud_receive_webhook, and the receiver
-# of test/receiver as a process that ends with the test.
+# of test/examples/receiver as a process that ends with the test.
 #
 #   my $receiver = Inqud::Webhooks::Receiver->start($shop, user => 'receiver');
 #   $emu->control('webhooks', { checkout_url => $receiver->url, checkout_secret => 's' });
@@ -45,7 +45,7 @@ use PostgreSQL::Test::Utils ();
 sub start
 {
 	my ($class, $shop, %o) = @_;
-	my $script = dirname(dirname(dirname(dirname(abs_path(__FILE__))))) . '/receiver/receiver.py';
+	my $script = dirname(dirname(dirname(dirname(abs_path(__FILE__))))) . '/examples/receiver/receiver.py';
 	my $self = bless { stdin => '', stdout => '', stderr => '' }, $class;
 
 	$self->{run} = IPC::Run::start(
@@ -64,7 +64,7 @@ sub start
 
 sub url { return $_[0]{url} }
 
-# Ends it; gives what it said.
+# Ends it; returns what it printed.
 sub stop
 {
 	my ($self) = @_;

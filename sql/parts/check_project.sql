@@ -1,0 +1,65 @@
+/*
+ * check_project.sql
+ *		What inqud_check_project looks up, and the function itself, which is written in C.
+ */
+
+/* What inqud_check_project looks up, only of checkouts whose owner the role is a member of. */
+CREATE FUNCTION inqud._check(project text, project_id text, home bigint, role name,
+		OUT queued bigint, OUT overdue bigint, OUT elsewhere bigint, OUT other_project bigint,
+		OUT checkout_id text)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	WITH mine AS (
+		SELECT r.rolname FROM pg_roles r WHERE pg_has_role(_check.role, r.oid, 'USAGE')
+	)
+	SELECT q.queued, q.overdue, q.elsewhere, q.other_project,
+		(SELECT k.checkout_id FROM inqud.checkout k
+			WHERE k.project = _check.project AND k.project_id = _check.project_id
+				AND k.owner = _check.role AND k.checkout_id IS NOT NULL
+			ORDER BY k.id DESC LIMIT 1)
+	FROM (
+		SELECT count(*) FILTER (WHERE w.kind = 'create' AND w.home = _check.home) AS queued,
+			count(*) FILTER (WHERE w.kind = 'create' AND w.home = _check.home AND w.lease IS NULL
+				AND w.due_at < clock_timestamp() - interval '1 minute') AS overdue,
+			count(*) FILTER (WHERE w.home <> _check.home) AS elsewhere,
+			count(*) FILTER (WHERE k.project_id <> _check.project_id) AS other_project
+		FROM inqud.queue w JOIN inqud.checkout k ON k.id = w.checkout
+		WHERE w.project = _check.project AND k.owner IN (SELECT m.rolname FROM mine m)
+	) AS q;
+END;
+
+/*
+ * Schemas in which the names of a function are looked up, and the roles beside its
+ * owner that may create objects there; null if there are none. The names of a bound
+ * body (BEGIN ATOMIC) are looked up no more. Superusers, and roles that are members
+ * of the owner, need no such way.
+ */
+CREATE FUNCTION inqud._creators(called oid) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	WITH function AS (
+		SELECT p.proowner AS owner, p.pronamespace AS schema,
+			(SELECT substr(c, length('search_path=') + 1) FROM unnest(p.proconfig) AS c WHERE c LIKE 'search\_path=%') AS path
+		FROM pg_proc p WHERE p.oid = _creators.called AND p.prosqlbody IS NULL
+	), schema AS (
+		SELECT n.oid, n.nspname, f.owner FROM function f JOIN pg_namespace n ON CASE WHEN f.path IS NULL THEN n.oid = f.schema
+			ELSE n.nspname IN (
+				SELECT CASE v.name WHEN '$user' THEN pg_get_userbyid(f.owner) ELSE v.name END
+				FROM regexp_matches(f.path, '"((?:[^"]|"")*)"|([^",[:space:]]+)', 'g') AS m,
+					LATERAL (SELECT coalesce(replace(m[1], '""', '"'), lower(m[2])) AS name) AS v) END
+	)
+	SELECT string_agg(quote_ident(s.nspname) || ' (' || CASE WHEN has_schema_privilege('public', s.oid, 'CREATE') THEN 'everybody'
+			ELSE array_to_string(r.names[1:3], ', ') || CASE WHEN cardinality(r.names) > 3 THEN ', ...' ELSE '' END END || ')',
+			', ' ORDER BY s.nspname)
+	FROM schema s, LATERAL (
+		SELECT array_agg(quote_ident(r.rolname) ORDER BY r.rolname) AS names FROM pg_roles r
+		WHERE NOT r.rolsuper AND r.rolname !~ '^pg_' AND has_schema_privilege(r.oid, s.oid, 'CREATE')
+			AND NOT pg_has_role(r.oid, s.owner, 'MEMBER')) AS r
+	WHERE r.names IS NOT NULL;
+END;
+
+CREATE FUNCTION @extschema@.inqud_check_project(project text)
+		RETURNS TABLE (step text, ok boolean, detail text)
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 17 AS 'MODULE_PATHNAME', 'inqud_check_project';
+COMMENT ON FUNCTION @extschema@.inqud_check_project(text)
+	IS 'what of a project works, step by step, and how to mend what does not; ok is null for what was not tried or cannot be known';

@@ -1,0 +1,59 @@
+/*
+ * enqueue.sql
+ *		An order into the queue, or the checkout that the order has already.
+ */
+
+/* All checkouts of an order; written so that the two partial indexes serve it. */
+CREATE FUNCTION inqud._of_order(project text, order_id text) RETURNS SETOF inqud.checkout
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT k.* FROM inqud.checkout k WHERE k.project = $1 AND k.order_id = $2 AND k.current
+	UNION ALL
+	SELECT k.* FROM inqud.checkout k WHERE k.project = $1 AND k.order_id = $2 AND NOT k.current;
+END;
+
+/*
+ * The checkout of an order that has one; null if it may have a new one, which replaces one
+ * that came to nothing.  A paid one always counts, whichever it is.
+ */
+CREATE FUNCTION inqud._again(project text, owner name, o inqud._order) RETURNS inqud.checkout
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	c inqud.checkout;
+	differs text;
+BEGIN
+	SELECT * INTO c FROM inqud._of_order(_again.project, o.order_id) k
+		WHERE (k.current OR k.status = 'SUCCESS' OR k.status = 'CONFLICT' AND k.canceled_at IS NULL)
+		ORDER BY k.status IS NOT DISTINCT FROM 'SUCCESS' DESC,
+			k.current AND (k.state IN ('queued', 'open') OR k.status IS NOT DISTINCT FROM 'CONFLICT') DESC,
+			k.status IS NOT DISTINCT FROM 'CONFLICT' DESC, k.id DESC
+		LIMIT 1;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
+	IF NOT coalesce((SELECT pg_has_role(_again.owner, r.oid, 'USAGE') FROM pg_roles r WHERE r.rolname = c.owner), false) THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = format('permission denied for order "%s"', o.order_id),
+			DETAIL = format('The order has a checkout in project "%s" that belongs to another role.', project);
+	END IF;
+	IF c.state IN ('queued', 'open') OR c.status IN ('SUCCESS', 'CONFLICT') THEN
+		differs := concat_ws(', ',
+			CASE WHEN c.amount IS DISTINCT FROM o.amount THEN 'amount' END,
+			CASE WHEN c.currency IS DISTINCT FROM o.currency THEN 'currency' END,
+			CASE WHEN c.type IS DISTINCT FROM o.type THEN 'type' END,
+			CASE WHEN c.name IS DISTINCT FROM o.name THEN 'name' END,
+			CASE WHEN c.return_url IS DISTINCT FROM o.return_url THEN 'return_url' END);
+		IF differs <> '' THEN
+			RAISE unique_violation USING
+				MESSAGE = format('order "%s" already has another checkout', o.order_id),
+				DETAIL = format('Checkout %s of project "%s" differs in: %s.', c.id, project, differs),
+				HINT = 'If two tables use the same numbers, give order_id a prefix; to change an unpaid order, call inqud_cancel first.';
+		END IF;
+		RETURN c;
+	END IF;
+	UPDATE inqud.checkout k SET current = false, updated_at = clock_timestamp()
+		WHERE k.id = c.id AND k.current AND k.state = c.state AND k.status IS NOT DISTINCT FROM c.status;
+	RETURN NULL;
+END
+$$;

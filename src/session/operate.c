@@ -1,0 +1,215 @@
+/*-------------------------------------------------------------------------
+ *
+ * operate.c
+ *		The SQL functions that act on a recorded checkout: wait, refresh,
+ *		retry, cancel, adopt; and those that start and stop the worker.
+ *
+ * They change rows for the worker, or wait for what the worker has written.  They
+ * must not call Inqud.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "session/session.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(inqud_wait_checkout);
+PG_FUNCTION_INFO_V1(inqud_refresh);
+PG_FUNCTION_INFO_V1(inqud_retry);
+PG_FUNCTION_INFO_V1(inqud_cancel);
+PG_FUNCTION_INFO_V1(inqud_adopt);
+PG_FUNCTION_INFO_V1(inqud_worker_start);
+PG_FUNCTION_INFO_V1(inqud_worker_stop);
+
+/* ---- Wait ---- */
+
+/*
+ * Whether the checkout is no longer queued.  Raises 42704 when it does not exist or
+ * the role must not see it, and 55000 when this transaction has queued it: the
+ * worker sends it after the commit, so waiting would never end.
+ */
+static bool
+has_news(int64 id)
+{
+	static InqudStatement statement = {
+		"SELECT k.state <> 'queued', k.xmin FROM inqud.checkout k WHERE k.id = $1"
+		" AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = k.owner AND pg_has_role($2, r.oid, 'USAGE'))",
+		"int8 name"
+	};
+	Datum		values[] = {Int64GetDatum(id), inqud_name_datum(inqud_current_role())};
+	InqudRole	role;
+	RowReader	reader;
+	bool		news;
+	TransactionId xmin;
+
+	inqud_enter(&role);
+	if (inqud_execute(&statement, values, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("checkout " INT64_FORMAT " does not exist", id)));
+	inqud_reader_begin(&reader, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	news = inqud_next_bool(&reader);
+	xmin = DatumGetTransactionId(inqud_next(&reader));
+	inqud_leave(&role);
+	if (!news && TransactionIdIsCurrentTransactionId(xmin))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("checkout " INT64_FORMAT " was queued by this transaction", id),
+				 errdetail("It is sent after the commit."),
+				 errhint("Commit first, then wait.")));
+	return news;
+}
+
+/*
+ * inqud_wait_checkout(checkout, timeout): waits until the checkout is no longer
+ * queued, so until it has a URL or has failed or was canceled.  Returns the row as
+ * it is then, or at the end of the timeout.  Errors: 42704; 55000 when this
+ * transaction has queued it; 25001 above READ COMMITTED.
+ */
+Datum
+inqud_wait_checkout(PG_FUNCTION_ARGS)
+{
+	int64		id = PG_GETARG_INT64(0);
+	TimestampTz deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+																   TimestampTzGetDatum(GetCurrentTimestamp()),
+																   PG_GETARG_DATUM(1)));
+	InqudDatabase *database = inqud_database(MyDatabaseId, true);
+
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("inqud_wait_checkout cannot see news in this transaction"),
+				 errdetail("Its isolation level shows the state of its beginning."),
+				 errhint("Wait in a transaction of its own, at READ COMMITTED.")));
+
+	if (database)
+		ConditionVariablePrepareToSleep(&database->news);
+	while (!has_news(id))
+	{
+		long		left = (long) ((deadline - GetCurrentTimestamp()) / 1000);
+
+		CHECK_FOR_INTERRUPTS();
+		if (left <= 0)
+			break;
+		/* recording news signals this; looking once a second as well is cheap */
+		if (database)
+			(void) ConditionVariableTimedSleep(&database->news, Min(left, 1000),
+											   inqud_wait_event(INQUD_WAIT_NEWS));
+		else
+			inqud_nap(Min(left, INQUD_LOOK_AGAIN_MS), INQUD_WAIT_NEWS);
+	}
+	if (database)
+		ConditionVariableCancelSleep();
+	PG_RETURN_DATUM(inqud_checkout_row(id));
+}
+
+/* ---- Refresh, retry, cancel, adopt ---- */
+
+/*
+ * Run a statement that changes checkouts as the current role may, and return its
+ * result.  SQL raises 42704 for an unknown id or another role's checkout, 55000 for a
+ * checkout in another state; 25006 in a read-only transaction ("command" is named there).
+ */
+static Datum
+change(FunctionCallInfo fcinfo, InqudStatement *statement, const char *command)
+{
+	Datum		values[] = {PG_GETARG_DATUM(0), inqud_name_datum(inqud_current_role())};
+	Datum		result;
+
+	PreventCommandIfReadOnly(command);
+	inqud_lock_tables();
+	result = inqud_value_of(statement, values, PG_ARGISNULL(0) ? "n " : NULL);
+	inqud_wake_at_commit();
+	return result;
+}
+
+/* inqud_refresh(checkout): have the worker read it soon.  Errors: see change(). */
+Datum
+inqud_refresh(PG_FUNCTION_ARGS)
+{
+	static InqudStatement statement = {"SELECT inqud._refresh($1, $2)", "int8 name"};
+
+	return change(fcinfo, &statement, "inqud_refresh()");
+}
+
+/* inqud_retry(checkout): queue a failed one again.  Errors: see change(). */
+Datum
+inqud_retry(PG_FUNCTION_ARGS)
+{
+	static InqudStatement statement = {"SELECT inqud._retry($1, $2)", "int8 name"};
+
+	return change(fcinfo, &statement, "inqud_retry()");
+}
+
+/* inqud_cancel(checkout): let the order have another one.  Errors: see change(). */
+Datum
+inqud_cancel(PG_FUNCTION_ARGS)
+{
+	static InqudStatement statement = {"SELECT inqud._cancel($1, $2)", "int8 name"};
+
+	return change(fcinfo, &statement, "inqud_cancel()");
+}
+
+/*
+ * inqud_adopt(project or null for all): take over rows that were queued in another
+ * database or cluster; returns how many.  Errors: those of inqud._adopt(), and 25006.
+ */
+Datum
+inqud_adopt(PG_FUNCTION_ARGS)
+{
+	static InqudStatement statement = {"SELECT inqud._adopt($1, $2)", "text name"};
+
+	return change(fcinfo, &statement, "inqud_adopt()");
+}
+
+/* ---- Stop and start the worker ---- */
+
+/* This database's slot, made if need be.  Raises 55000 without shared memory. */
+static InqudDatabase *
+require_own_slot(void)
+{
+	InqudDatabase *database = inqud_database(MyDatabaseId, true);
+
+	if (database == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("inqud has no workers in this server"),
+				 errhint("Add inqud to shared_preload_libraries and restart the server.")));
+	return database;
+}
+
+/* inqud_worker_start(): allow and start the worker.  Errors: 55000 when the library is not preloaded. */
+Datum
+inqud_worker_start(PG_FUNCTION_ARGS)
+{
+	InqudDatabase *database = require_own_slot();
+
+	inqud_shared_lock();
+	database->stopped = false;
+	database->not_before = 0;
+	inqud_shared_unlock();
+	inqud_database_wake(MyDatabaseId, true, false);
+	/* it may have been told before, while no worker was allowed to start */
+	inqud_launcher_wake();
+	PG_RETURN_BOOL(true);
+}
+
+/*
+ * inqud_worker_stop(): stop the worker until inqud_worker_start() allows it again.
+ * Returns true when the worker has ended, false when it has not after 5 seconds.
+ * Errors: as above.
+ */
+Datum
+inqud_worker_stop(PG_FUNCTION_ARGS)
+{
+	InqudDatabase *database = require_own_slot();
+
+	inqud_shared_lock();
+	database->stopped = true;
+	inqud_shared_unlock();
+	inqud_database_send_away(database, false);
+	PG_RETURN_BOOL(inqud_database_wait_gone(database, 5000));
+}

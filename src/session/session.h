@@ -1,0 +1,143 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.h
+ *		What the files of src/session share.
+ *
+ * They run in the caller's backend and in the caller's transaction.  None of them
+ * may call src/worker.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef INQUD_SESSION_H
+#define INQUD_SESSION_H
+
+#include "shared/shared.h"
+
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+
+/* How many milliseconds a session sleeps before it looks again at a row of another process. */
+#define INQUD_LOOK_AGAIN_MS 20
+
+/* How many orders are queued by one statement at most. */
+#define INQUD_MAX_BATCH 1000
+
+/* ---- enqueue.c: orders into the queue ---- */
+
+/* The members of an order, as those of type inqud._order. */
+typedef enum InqudMember
+{
+	INQUD_ORDER_ID,
+	INQUD_ORDER_NAME,
+	INQUD_ORDER_RETURN_URL,
+	INQUD_ORDER_AMOUNT,
+	INQUD_ORDER_CURRENCY,
+	INQUD_ORDER_TYPE,			/* null = by the amount */
+	INQUD_ORDER_EXPIRES_AT,
+	INQUD_ORDER_EXTRA,
+	INQUD_ORDER_MEMBERS
+} InqudMember;
+
+/* Their names. */
+extern const char *const inqud_member_names[INQUD_ORDER_MEMBERS];
+
+/* An order as the caller gave it, in the database's encoding. */
+typedef struct InqudNewOrder
+{
+	Datum		values[INQUD_ORDER_MEMBERS];
+	bool		nulls[INQUD_ORDER_MEMBERS];
+} InqudNewOrder;
+
+/*
+ * Check an order: lengths, control characters, UTF-8, amount with currency, type,
+ * expiry, extra.  Fills in the type if it is null.  Raises 22004 for a null, 22023
+ * for what is wrong, 22021 for a text that cannot be converted to UTF-8.
+ */
+extern void inqud_check_order(InqudNewOrder *order, const InqudProject *project);
+
+/* Raise 22023 for an argument; "hint" may be NULL. */
+extern void inqud_raise_invalid(const char *name, const char *detail, const char *hint);
+
+/*
+ * Add a copy of a checked order to those of its project that are to be queued together.
+ * Before the first one, "orders" is NULL, and they are made in this context.
+ */
+extern ArrayBuildState *inqud_orders_add(ArrayBuildState *orders, InqudNewOrder *order,
+										 MemoryContext context);
+
+/*
+ * Queue these orders as the current user.  Returns the row of inqud.checkout if there is
+ * one order and "wants_row".  An order that has a checkout already keeps it if it is the
+ * same; raises 23505 if it is another one, 42501 for an order of another role, and 40001
+ * above READ COMMITTED when another transaction has queued it meanwhile.
+ */
+extern Datum inqud_enqueue(const InqudProject *project, const ArrayBuildState *orders, bool wants_row);
+
+/* ---- trigger_batch.c: the orders of one statement's row triggers, queued together ---- */
+
+/*
+ * Add an order to this statement's batch; false when it must be queued by itself.
+ * "relation" is the table whose trigger runs.  Queues the batch first when it is full or
+ * of another project.
+ */
+extern bool inqud_batch_add(InqudProject *project, Oid relation, InqudNewOrder *order);
+
+/* Install the executor hook; for _PG_init. */
+extern void inqud_batch_init(void);
+
+/* ---- call_now.c: one call of this session ---- */
+
+/* Raises 55000 if the checkout was made for another project_id than the server has now. */
+extern void inqud_check_project_id(const InqudCall *call);
+
+/*
+ * Build the call's request, send it and wait for its end; a cancel or termination
+ * ends it at any time.  First waits for the rate limit.  A call that does not succeed
+ * raises 22023 or IQ001 to IQ005 or 08001 (shared/errors.c); 55000 in the worker; 53200.
+ */
+extern void inqud_call_now(InqudCall *call);
+
+/*
+ * Send a request that is built on a new connection, for inqud_check_project: a call
+ * that does not succeed is no error, and its transfer stays for who wants to know
+ * more.  Returns 0; or, when the turn under the rate limit comes later than the
+ * project's timeout, how many microseconds it is away, and then sends nothing.
+ */
+extern int64 inqud_call_anew(InqudCall *call);
+
+/* ---- record.c: the outcome of a session's call into the tables ---- */
+
+/*
+ * Write the outcome of a call to the tables.  INQUD_APPLIED_LOCKED when another
+ * process has the row locked: nothing is written then.
+ */
+extern InqudApplied inqud_apply(const InqudCall *call);
+
+/* ---- stats.c: shared memory as rows ---- */
+
+/* A copy of a database's slot, made under the lock of shared memory. */
+extern InqudDatabase inqud_slot_copy(const InqudDatabase *slot);
+
+/* ---- widget_html.c: what the payment widget shows, as widget.c has checked it ---- */
+
+/* What is shown of a checkout; texts in the database's encoding, or NULL. */
+typedef struct InqudWidget
+{
+	char	   *id;				/* checked: of the form CCO-... */
+	char	   *script;			/* URL of the widget's script */
+	char	   *order_id;
+	char	   *name;
+	char	   *amount;
+	char	   *currency;
+	char	   *status;
+	char	   *acquiring_url;	/* checked: http or https */
+	char	   *return_url;		/* checked: http or https */
+	char	   *callback;		/* checked: path of identifiers */
+	char	   *nonce;			/* checked: base64 */
+} InqudWidget;
+
+/* Append the snippet to embed, or the whole page.  Both expect a checked widget and raise nothing. */
+extern void inqud_widget_write_html(StringInfo out, const InqudWidget *widget);
+extern void inqud_widget_write_page(StringInfo out, const InqudWidget *widget);
+
+#endif							/* INQUD_SESSION_H */
