@@ -47,6 +47,12 @@ extern bool inqud_parse_duration(const char *text, int64_t *ms);
 extern bool inqud_parse_size(const char *text, int64_t *bytes);
 
 /*
+ * Make each run of white space in a UTF-8 text one blank, and none at the ends; invalid
+ * bytes stay.  Returns whether anything was changed.
+ */
+extern bool inqud_text_tidy(char *text);
+
+/*
  * The three checks return NULL when the text is good, else a static predicate such as
  * "must begin with https://".
  *
@@ -57,6 +63,9 @@ extern const char *inqud_check_base_url(const char *url);
 
 /* An http(s) URL of a merchant, e.g. return_url. */
 extern const char *inqud_check_web_url(const char *url);
+
+/* Write a byte as it may stand anywhere in a URL: itself if it is unreserved, else "%XX".  Returns the length. */
+extern int	inqud_percent_code(char c, char code[3]);
 
 /*
  * A path template: begins with "/", has no "..", query or control character, holds each

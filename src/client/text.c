@@ -156,6 +156,54 @@ is_control(uint32_t c)
 		(c >= 0x2066 && c <= 0x2069);
 }
 
+/*
+ * White space of any kind: Unicode's, and characters of no width that only part or
+ * guard lines.  The joiners U+200C and U+200D are letters' business, and stay.
+ */
+static bool
+is_space(uint32_t c)
+{
+	return (c >= 0x09 && c <= 0x0d) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+		c == 0x180e || (c >= 0x2000 && c <= 0x200b) || c == 0x2028 || c == 0x2029 ||
+		c == 0x202f || c == 0x205f || c == 0x2060 || c == 0x3000 || c == 0xfeff;
+}
+
+bool
+inqud_text_tidy(char *text)
+{
+	size_t		left = strlen(text);
+	const char *in = text;
+	char	   *out = text;
+	bool		blank = false;
+	bool		other = false;
+
+	while (left > 0)
+	{
+		uint32_t	c = 0;
+		int			n = inqud_utf8_next(in, left, &c);
+		size_t		size = n > 0 ? (size_t) n : 1;
+
+		if (n > 0 && is_space(c))
+		{
+			other |= c != ' ';
+			blank = out > text;
+		}
+		else
+		{
+			if (blank)
+				*out++ = ' ';
+			blank = false;
+			/* what is written is never longer than what was read */
+			memmove(out, in, size);
+			out += size;
+		}
+		in += size;
+		left -= size;
+	}
+	*out = '\0';
+	return other || out < in;
+}
+
 size_t
 inqud_text_clean(char *out, size_t size, const char *text, size_t len)
 {

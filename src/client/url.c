@@ -273,21 +273,30 @@ inqud_check_path_template(const char *path, const char *const *required)
 	return NULL;
 }
 
-/* Append a value to a path, with all but letters, digits and "-._~" percent-encoded. */
+int
+inqud_percent_code(char c, char code[3])
+{
+	static const char hex[] = "0123456789ABCDEF";
+	unsigned char byte = (unsigned char) c;
+
+	code[0] = c;
+	if (is_ascii_alnum(c) || (c != '\0' && strchr("-._~", c) != NULL))
+		return 1;
+	code[0] = '%';
+	code[1] = hex[byte >> 4];
+	code[2] = hex[byte & 15];
+	return 3;
+}
+
+/* Append a value to a path, percent-encoded. */
 static bool
 add_encoded(InqudBuffer *url, const char *value)
 {
-	static const char hex[] = "0123456789ABCDEF";
-	const char *p;
+	char		code[3];
 
-	for (p = value; *p != '\0'; p++)
+	for (; *value != '\0'; value++)
 	{
-		unsigned char c = (unsigned char) *p;
-		char		code[3] = {'%', hex[c >> 4], hex[c & 15]};
-		bool		plain = is_ascii_alnum(*p) || strchr("-._~", c) != NULL;
-
-		if (!(plain ? inqud_buffer_add(url, p, 1) :
-			  inqud_buffer_add(url, code, 3)))
+		if (!inqud_buffer_add(url, code, (size_t) inqud_percent_code(*value, code)))
 			return false;
 	}
 	return true;

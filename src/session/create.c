@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(inqud_enqueue_checkout);
 static Datum
 enqueue_from_arguments(FunctionCallInfo fcinfo, int needs, InqudCall *call)
 {
-	InqudNewOrder order;
+	InqudNewOrder order = {0};
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,

@@ -13,8 +13,11 @@
 
 #include "shared/shared.h"
 
+#include "executor/tuptable.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
+#include "utils/relcache.h"
+#include "utils/reltrigger.h"
 
 /* How many milliseconds a session sleeps before it looks again at a row of another process. */
 #define INQUD_LOOK_AGAIN_MS 20
@@ -22,7 +25,7 @@
 /* How many orders are queued by one statement at most. */
 #define INQUD_MAX_BATCH 1000
 
-/* ---- enqueue.c: orders into the queue ---- */
+/* ---- order.c: the rules of an order ---- */
 
 /* The members of an order, as those of type inqud._order. */
 typedef enum InqudMember
@@ -41,22 +44,101 @@ typedef enum InqudMember
 /* Their names. */
 extern const char *const inqud_member_names[INQUD_ORDER_MEMBERS];
 
+/* The trigger that made an order from a row, for what errors say. */
+typedef struct InqudOrderSource
+{
+	const char *trigger;
+	const char *table;
+	const char *arguments[INQUD_ORDER_MEMBERS]; /* "amount={total}"; NULL if there is none */
+	const char *amount_column;	/* if the amount is one column; else NULL */
+	bool		for_row;		/* else for each statement */
+} InqudOrderSource;
+
 /* An order as the caller gave it, in the database's encoding. */
 typedef struct InqudNewOrder
 {
 	Datum		values[INQUD_ORDER_MEMBERS];
 	bool		nulls[INQUD_ORDER_MEMBERS];
+	const InqudOrderSource *source; /* NULL for arguments of a function */
 } InqudNewOrder;
 
 /*
  * Check an order: lengths, control characters, UTF-8, amount with currency, type,
- * expiry, extra.  Fills in the type if it is null.  Raises 22004 for a null, 22023
- * for what is wrong, 22021 for a text that cannot be converted to UTF-8.
+ * expiry, extra.  Fills in the type if it is null, tidies the name, and brings the
+ * currency into capitals.  Raises 22004 for a null, 22023 for what is wrong, 22021 for a
+ * text that cannot be converted to UTF-8.
  */
 extern void inqud_check_order(InqudNewOrder *order, const InqudProject *project);
 
-/* Raise 22023 for an argument; "hint" may be NULL. */
+/* Raise 22023 for an argument of a function; "hint" may be NULL. */
 extern void inqud_raise_invalid(const char *name, const char *detail, const char *hint);
+
+/*
+ * Raise an error about a member of an order; its detail says where the value comes from.
+ * "hint" may be NULL.
+ */
+extern void inqud_raise_member(const InqudOrderSource *source, InqudMember member, int sqlstate,
+							   const char *detail, const char *hint) pg_attribute_noreturn();
+
+/* ---- value.c: what a template makes of a column's value ---- */
+
+/* A column's type as a template needs it. */
+typedef struct InqudValueType
+{
+	Oid			type;			/* under its domains */
+	const struct InqudTypeRule *rule;	/* NULL if the type's own output is used: */
+	FmgrInfo	output;
+	bool		follows_settings;	/* the output */
+	int			serves;			/* what values can be by themselves */
+} InqudValueType;
+
+/* Look up what is needed of a type; "out" is filled with zeros. */
+extern void inqud_value_type(InqudValueType *out, Oid type);
+
+/* Whether values of the type can be that member by themselves. */
+extern bool inqud_value_serves(const InqudValueType *type, InqudMember member);
+
+/* A value as text, palloc'ed; the same whatever the session's settings are. */
+extern char *inqud_value_text(InqudValueType *type, Datum value);
+
+/*
+ * A value or a text as the value of a member: text, numeric or timestamptz; palloc'ed, or
+ * the value itself.  False where it is none: then the caller must raise an error.
+ */
+extern bool inqud_value_as(InqudValueType *type, Datum value, InqudMember member, Datum *out);
+extern bool inqud_text_as(const char *text, InqudMember member, Datum *out);
+
+/* ---- templates.c: the arguments of an order trigger, and orders made by them ---- */
+
+typedef struct InqudTemplates InqudTemplates;
+
+/*
+ * Read the arguments of a trigger for a table with these columns; lives in the current
+ * context.  Needs no row.  Raises 22023 for an argument, 42804 for a column whose type cannot serve.
+ */
+extern InqudTemplates *inqud_templates_read(const Trigger *trigger, Relation table);
+
+/*
+ * Make an order of a row, and check it; its values are in the current context, or the
+ * row's.  False for an order with nothing to pay that is to be left out.  Errors as of
+ * inqud_check_order, 22P02 for a text that is no number, 22007 for one that is no moment.
+ */
+extern bool inqud_templates_fill(InqudTemplates *templates, TupleTableSlot *slot,
+								 const InqudProject *project, InqudNewOrder *order);
+
+/* The text that a row gives for a member, palloc'ed; NULL if the argument is not there or the value is null.  Checks nothing. */
+extern char *inqud_templates_text(InqudTemplates *templates, InqudMember member, TupleTableSlot *slot);
+
+/*
+ * The names of the members whose values differ between two versions of a row, palloc'ed;
+ * NULL if there are none.  Neither has to be a valid order.
+ */
+extern char *inqud_templates_changed(InqudTemplates *templates, TupleTableSlot *before, TupleTableSlot *after);
+
+/* Whether any template uses this column. */
+extern bool inqud_templates_use(const InqudTemplates *templates, int column);
+
+/* ---- enqueue.c: orders into the queue ---- */
 
 /*
  * Add a copy of a checked order to those of its project that are to be queued together.

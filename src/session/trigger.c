@@ -4,8 +4,8 @@
  *		inqud_order_trigger: queues a checkout for each new row of an orders table.
  *
  * It serves as a row trigger, or as a statement trigger with a transition table for
- * bulk inserts.  Its arguments are the project and "key=template"; they are parsed
- * once per statement.
+ * bulk inserts.  Its arguments are the project and "key=template" (templates.c); they are
+ * read once per statement.
  *
  * The checkout's owner is the role that inserts the order, and that role needs USAGE
  * on the server: the trigger must not act with other rights.  It must not call Inqud,
@@ -16,232 +16,37 @@
 #include "session/session.h"
 
 #include "catalog/pg_trigger.h"
-#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(inqud_order_trigger);
 
-/* The keys of arguments are the members of an order before "extra". */
-#define NKEYS INQUD_ORDER_EXTRA
-
-/* The type of each, and its input function. */
-static const struct
-{
-	Oid			type;
-	PGFunction	input;
-}			keys[NKEYS] = {
-	[INQUD_ORDER_ID] = {TEXTOID, textin},
-	[INQUD_ORDER_NAME] = {TEXTOID, textin},
-	[INQUD_ORDER_RETURN_URL] = {TEXTOID, textin},
-	[INQUD_ORDER_AMOUNT] = {NUMERICOID, numeric_in},
-	[INQUD_ORDER_CURRENCY] = {TEXTOID, textin},
-	[INQUD_ORDER_TYPE] = {TEXTOID, textin},
-	[INQUD_ORDER_EXPIRES_AT] = {TIMESTAMPTZOID, timestamptz_in},
-};
-
-/* The trigger's parsed arguments; they live as long as the trigger's FmgrInfo. */
+/* The trigger's arguments; they live as long as the trigger's FmgrInfo. */
 typedef struct TriggerPlan
 {
 	Oid			relation;
-	bool		given[NKEYS];
-	InqudTemplate templates[NKEYS];
-	int		   *columns[NKEYS];	/* column number of each part, 0 for text */
-	FmgrInfo   *outputs[NKEYS];	/* how that column becomes text */
+	InqudTemplates *templates;
 } TriggerPlan;
 
-/* Raise 22023; "hint" may be NULL. */
-static void
-bad_argument(const char *argument, const char *detail, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid argument \"%s\" of inqud_order_trigger", argument),
-			 errdetail("%s", detail),
-			 hint ? errhint("%s", hint) : 0));
-}
-
-/* Memory context callback: templates are malloc'ed. */
-static void
-free_trigger_plan(void *arg)
-{
-	TriggerPlan *plan = arg;
-
-	for (int i = 0; i < NKEYS; i++)
-		if (plan->given[i])
-			inqud_template_free(&plan->templates[i]);
-}
-
-/* The key of that name, or -1. */
-static int
-find_key(const char *argument, size_t len)
-{
-	for (int i = 0; i < NKEYS; i++)
-		if (strlen(inqud_member_names[i]) == len && strncmp(inqud_member_names[i], argument, len) == 0)
-			return i;
-	return -1;
-}
-
-/* Find the columns of a template's parts, and how they become text; raises 22023 for an unknown or virtual one. */
-static void
-find_columns(TriggerPlan *plan, int key, const char *argument, TupleDesc desc)
-{
-	const InqudTemplate *template = &plan->templates[key];
-	int		   *columns = palloc0(sizeof(int) * Max(template->nparts, 1));
-	FmgrInfo   *outputs = palloc0(sizeof(FmgrInfo) * Max(template->nparts, 1));
-
-	plan->columns[key] = columns;
-	plan->outputs[key] = outputs;
-	for (int i = 0; i < template->nparts; i++)
-	{
-		const char *name = template->parts[i].text;
-		Oid			output;
-		bool		varlena;
-
-		if (!template->parts[i].is_column)
-			continue;
-		columns[i] = SPI_fnumber(desc, name);
-		if (columns[i] <= 0)
-			bad_argument(argument, psprintf("The table has no column \"%s\".", name), "Write {{ for a brace.");
-		if (inqud_is_virtual(desc, columns[i]))
-			bad_argument(argument, psprintf("Column \"%s\" is a virtual generated column.", name),
-						 "Make it STORED: a trigger does not see its value otherwise.");
-		getTypeOutputInfo(SPI_gettypeid(desc, columns[i]), &output, &varlena);
-		fmgr_info(output, &outputs[i]);
-	}
-}
-
-/* Parse one "key=template" into the plan; raises 22023. */
-static void
-read_argument(TriggerPlan *plan, const char *argument, TupleDesc desc)
-{
-	const char *equals = strchr(argument, '=');
-	const char *why;
-	int			key = equals ? find_key(argument, equals - argument) : -1;
-
-	if (key < 0)
-		bad_argument(argument, "It is not of the form key=template with a known key.",
-					 "Valid keys are order_id, name, return_url, amount, currency, type and expires_at.");
-	if (plan->given[key])
-		bad_argument(argument, "The key is given twice.", NULL);
-	why = inqud_template_read(equals + 1, &plan->templates[key]);
-	if (why)
-		bad_argument(argument, psprintf("The template %s.", why), NULL);
-	plan->given[key] = true;
-	find_columns(plan, key, argument, desc);
-}
-
-/* The plan from the last row of this statement, or a new one; raises 22023. */
+/* The plan from the last row of this statement, or a new one; raises as inqud_templates_read. */
 static TriggerPlan *
 get_trigger_plan(FunctionCallInfo fcinfo, TriggerData *data)
 {
 	FmgrInfo   *flinfo = fcinfo->flinfo;
 	TriggerPlan *plan = flinfo->fn_extra;
-	Trigger    *trigger = data->tg_trigger;
-	MemoryContextCallback *callback;
 	MemoryContext old;
 
 	if (plan && plan->relation == RelationGetRelid(data->tg_relation))
 		return plan;
-	if (trigger->tgnargs < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("inqud_order_trigger needs the project as its first argument"),
-				 errhint("EXECUTE FUNCTION inqud_order_trigger('shop', 'order_id={id}', 'name=Order {id}', 'return_url=https://shop.example/orders/{id}')")));
-
 	old = MemoryContextSwitchTo(flinfo->fn_mcxt);
 	plan = palloc0(sizeof(TriggerPlan));
-	callback = palloc0(sizeof(MemoryContextCallback));
-	callback->func = free_trigger_plan;
-	callback->arg = plan;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	for (int i = 1; i < trigger->tgnargs; i++)
-		read_argument(plan, trigger->tgargs[i], RelationGetDescr(data->tg_relation));
-	for (int i = INQUD_ORDER_ID; i <= INQUD_ORDER_RETURN_URL; i++)
-		if (!plan->given[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("inqud_order_trigger needs an argument \"%s=...\"", inqud_member_names[i])));
+	plan->templates = inqud_templates_read(data->tg_trigger, data->tg_relation);
 	plan->relation = RelationGetRelid(data->tg_relation);
 	flinfo->fn_extra = plan;
 	MemoryContextSwitchTo(old);
 	return plan;
-}
-
-/* The text of one part of a template; NULL for a column that is null. */
-static char *
-part_text(const TriggerPlan *plan, int key, int part, TupleTableSlot *slot)
-{
-	bool		isnull;
-	Datum		value;
-
-	if (!plan->templates[key].parts[part].is_column)
-		return plan->templates[key].parts[part].text;
-	value = slot_getattr(slot, plan->columns[key][part], &isnull);
-	return isnull ? NULL : OutputFunctionCall(&plan->outputs[key][part], value);
-}
-
-/* Fill in a template from a row.  A null column gives NULL if it is the whole template, else nothing. */
-static char *
-fill_template(const TriggerPlan *plan, int key, TupleTableSlot *slot)
-{
-	const InqudTemplate *template = &plan->templates[key];
-	StringInfoData text;
-
-	if (!plan->given[key])
-		return NULL;
-	if (template->single_column)
-		return part_text(plan, key, 0, slot);
-	initStringInfo(&text);
-	for (int i = 0; i < template->nparts; i++)
-	{
-		char	   *part = part_text(plan, key, i, slot);
-
-		if (part)
-			appendStringInfoString(&text, part);
-	}
-	return text.data;
-}
-
-/* The value of a key; false for none.  A column of the key's type needs no conversion. */
-static bool
-fill_value(Datum *value, const TriggerPlan *plan, int key, TupleTableSlot *slot)
-{
-	char	   *text;
-	bool		isnull;
-
-	if (plan->given[key] && plan->templates[key].single_column &&
-		SPI_gettypeid(slot->tts_tupleDescriptor, plan->columns[key][0]) == keys[key].type)
-	{
-		*value = slot_getattr(slot, plan->columns[key][0], &isnull);
-		return !isnull;
-	}
-	text = fill_template(plan, key, slot);
-	if (text == NULL)
-		return false;
-	*value = DirectFunctionCall3(keys[key].input, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-	/* a template's buffer has at least 1 kB, and a statement trigger makes up to 1000 orders before they are freed */
-	pfree(text);
-	return true;
-}
-
-/* Make an order from a row and check it; texts are in the current context, or the row's. */
-static void
-fill_order_from_row(InqudNewOrder *order, const TriggerPlan *plan, TupleTableSlot *slot,
-					const InqudProject *project)
-{
-	for (int key = 0; key < NKEYS; key++)
-		order->nulls[key] = !fill_value(&order->values[key], plan, key, slot);
-	order->nulls[INQUD_ORDER_EXTRA] = true;
-	/* a table's currency column is often NOT NULL; without an amount it is to be ignored */
-	if (order->nulls[INQUD_ORDER_AMOUNT])
-		order->nulls[INQUD_ORDER_CURRENCY] = true;
-	inqud_check_order(order, project);
 }
 
 /*
@@ -275,7 +80,8 @@ enqueue_row(const TriggerPlan *plan, TriggerData *data, InqudProject *project)
 	TupleTableSlot *slot = updated ? data->tg_newslot : data->tg_trigslot;
 	InqudNewOrder order;
 
-	fill_order_from_row(&order, plan, slot, project);
+	if (!inqud_templates_fill(plan->templates, slot, project, &order))
+		return;
 	if (updated || other_triggers_may_look(data) ||
 		!inqud_batch_add(project, RelationGetRelid(data->tg_relation), &order))
 		inqud_enqueue(project, inqud_orders_add(NULL, &order, CurrentMemoryContext), false);
@@ -297,7 +103,8 @@ enqueue_table(const TriggerPlan *plan, TriggerData *data, const InqudProject *pr
 	while (tuplestore_gettupleslot(data->tg_newtable, true, false, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
-		fill_order_from_row(&order, plan, slot, project);
+		if (!inqud_templates_fill(plan->templates, slot, project, &order))
+			continue;
 		orders = inqud_orders_add(orders, &order, batch);
 		if (orders->nelems < INQUD_MAX_BATCH)
 			continue;

@@ -49,7 +49,7 @@ END $$;
 SELECT n, to_json(left(v, 40)), inqud_test.try(n, v) FROM (VALUES
   ('project', NULL), ('project', ''), ('project', 'shopp'), ('project', 'Shop'), ('project', E'sh\nop'), ('project', repeat('x', 100)),
   ('order_id', NULL), ('order_id', ''), ('order_id', repeat('x', 201)), ('order_id', repeat('é', 201)), ('order_id', E'a\tb'), ('order_id', E'a\x7f'),
-  ('name', NULL), ('name', ''), ('name', repeat('x', 1001)), ('name', E'two\nlines'),
+  ('name', NULL), ('name', ''), ('name', repeat('x', 1001)), ('name', E'b\x07ell'),
   ('return_url', NULL), ('return_url', ''), ('return_url', 'shop.example'), ('return_url', '/orders/1'), ('return_url', 'ftp://shop.example'),
   ('return_url', 'javascript:alert(1)'), ('return_url', 'https://'), ('return_url', 'https:///path'), ('return_url', 'https://user:secret@shop.example/'),
   ('return_url', 'https://shop.example/a b'), ('return_url', 'https://shop.example/"'), ('return_url', 'https://shop.example\@evil.example'),

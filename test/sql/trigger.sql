@@ -24,7 +24,7 @@ $$;
 CREATE TRIGGER pay AFTER INSERT ON inqud_test.orders FOR EACH ROW EXECUTE FUNCTION
   inqud_order_trigger('shop', 'order_id={id}', 'name=Order {id}', 'return_url=https://shop.example/orders/{id}', 'amount={total}', 'currency={currency}', 'expires_at={until}');
 INSERT INTO inqud_test.orders VALUES (1, 10.50);
-INSERT INTO inqud_test.orders VALUES (2, 7, 'EUR', NULL, '2999-01-01 00:00:00.5+00'), (3, NULL, 'EUR', NULL, NULL), (4, 0.000000000000000001, 'BTC', NULL, NULL);
+INSERT INTO inqud_test.orders VALUES (2, 7, 'EUR', NULL, '2999-01-01 00:00:00.5+00'), (4, 0.000000000000000001, 'BTC', NULL, NULL);
 SELECT inqud_test.queued();
 
 -- The commit of the order is the commit of the checkout.
@@ -43,13 +43,15 @@ SELECT inqud_test.queued();
 CREATE UNIQUE INDEX orders_id ON inqud_test.orders (id);
 INSERT INTO inqud_test.orders VALUES (1, 99), (8, 1) ON CONFLICT DO NOTHING;
 COPY inqud_test.orders FROM stdin;
-9	1.5	USD	nine	\N
-10	\N	USD	ten	2999-01-01
+9	1.5	usd	nine	\N
+10	10	USD	ten	2999-01-01
 \.
 MERGE INTO inqud_test.orders o USING (VALUES (10), (11)) AS n (id) ON o.id = n.id WHEN NOT MATCHED THEN INSERT VALUES (n.id, 3) WHEN MATCHED THEN UPDATE SET title = 'merged';
 SELECT inqud_test.queued();
 
 -- The order is refused with what is wrong in its checkout.
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (20, NULL)');
+SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (20, 0)');
 SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (20, -1)');
 SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (20, 1, NULL)');
 SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (NULL, 1)');
@@ -185,7 +187,7 @@ INSERT INTO inqud_test.orders SELECT i, i FROM generate_series(1, 3) i;
 INSERT INTO inqud_test.orders SELECT 0 WHERE false;
 COPY inqud_test.orders FROM stdin;
 4	1.5	EUR	four	\N
-5	\N	USD	five	\N
+5	5	USD	five	\N
 \.
 SELECT inqud_test.queued();
 
@@ -301,7 +303,7 @@ END $$;
 SET timezone = 'UTC';
 SELECT a, inqud_test.typed(a) FROM unnest(ARRAY['amount={n}', 'amount={big}', 'amount={f}', 'amount={t}', 'amount={d}', 'amount={twice}', 'amount={n}.{n}', 'amount={day}', 'amount={Odd name}', 'amount={flag}']) AS a;
 SELECT a, inqud_test.typed('amount=1', a) FROM unnest(ARRAY['expires_at={ts}', 'expires_at={day}', 'expires_at={day} 12:00+02']) AS a;
--- What a date looks like in this session is how it is read again.
+-- Settings of the session change none of them.
 SET datestyle = 'SQL, DMY';
 SELECT a, inqud_test.typed('amount=1', a) FROM unnest(ARRAY['expires_at={ts}', 'expires_at={day}']) AS a;
 RESET datestyle;
@@ -309,7 +311,7 @@ SELECT a, inqud_test.typed('amount=1', id => a) FROM unnest(ARRAY['order_id={big
 
 -- Nulls: alone they stay null, beside text they are empty.
 CREATE TRIGGER pay AFTER INSERT ON inqud_test.types FOR EACH ROW EXECUTE FUNCTION
-  inqud_order_trigger('shop', 'order_id=a{key}', 'name=[{t}]', 'return_url=https://shop.example', 'amount={n}', 'currency={Odd name}', 'type={t}', 'expires_at={day}');
+  inqud_order_trigger('shop', 'order_id=a{key}', 'name=[{t}]', 'return_url=https://shop.example', 'amount={n}', 'currency={Odd name}', 'type=NO_PRICE', 'expires_at={day}');
 INSERT INTO inqud_test.types DEFAULT VALUES;
 SELECT inqud_test.queued();
 DROP TRIGGER pay ON inqud_test.types;

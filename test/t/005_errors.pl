@@ -53,7 +53,8 @@ sub call
 my @wrong = (
 	[ { order_id => undef }, '22004', 'order_id' ], [ { order_id => '' }, '22023', 'order_id', qr/empty/ ],
 	[ { order_id => 'x' x 201 }, '22023', 'order_id', qr/201 characters/ ], [ { order_id => "a\tb" }, '22023', 'order_id', qr/control/ ],
-	[ { name => undef }, '22004', 'name' ], [ { name => '' }, '22023', 'name', qr/empty/ ], [ { name => "a\nb" }, '22023', 'name', qr/control/ ],
+	[ { name => undef }, '22004', 'name' ], [ { name => '' }, '22023', 'name', qr/empty/ ], [ { name => "a\x07b" }, '22023', 'name', qr/control/ ],
+	(map { [ { name => $_ }, '22023', 'name', qr/empty/ ] } ' ', "\n\t ", "\xc2\x85\xe2\x80\xa8\xe2\x80\x8b\xc2\xa0"),
 	[ { return_url => undef }, '22004', 'return_url' ], [ { return_url => '' }, '22023', 'return_url' ],
 	(map { [ { return_url => $_ }, '22023', 'return_url' ] } 'ftp://shop.example/', 'javascript:alert(1)', 'shop.example', '/orders/1',
 		'https://', 'https:///x', 'https://shop.example/a b', "https://shop.example/\x01", 'https://user:pw@shop.example/'),

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_text.c
- *		Durations, sizes, templates, UTF-8, texts for people, buffers.
+ *		Durations, sizes, templates, white space, UTF-8, texts for people, buffers.
  *
  *-------------------------------------------------------------------------
  */
@@ -202,11 +202,54 @@ test_buffer(void)
 	inqud_wipe(NULL, 0);
 }
 
+/* What becomes of a text, and whether that is said to differ. */
+static void
+tidy(const char *text, const char *expected)
+{
+	char		buffer[200];
+	bool		changed;
+
+	snprintf(buffer, sizeof(buffer), "%s", text);
+	changed = inqud_text_tidy(buffer);
+	is(buffer, expected, "a text is tidied");
+	ok(changed == (strcmp(text, expected) != 0), "and it is said whether it was changed");
+}
+
+static void
+test_tidy(void)
+{
+	/* white space of Unicode, and characters without width */
+	static const char *const blanks[] = {
+		" ", "\t", "\n", "\v", "\f", "\r", "\r\n", "\xc2\x85", "\xc2\xa0", "\xe1\x9a\x80", "\xe1\xa0\x8e",
+		"\xe2\x80\x80", "\xe2\x80\x8a", "\xe2\x80\x8b", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf",
+		"\xe2\x81\x9f", "\xe2\x81\xa0", "\xe3\x80\x80", "\xef\xbb\xbf"
+	};
+
+	for (size_t i = 0; i < sizeof(blanks) / sizeof(blanks[0]); i++)
+	{
+		char		text[100];
+
+		snprintf(text, sizeof(text), "%sOrder%s%s7%s", blanks[i], blanks[i], blanks[i], blanks[i]);
+		tidy(text, "Order 7");
+		tidy(blanks[i], "");
+	}
+	tidy("", "");
+	tidy("Order 7", "Order 7");
+	tidy("a b c", "a b c");
+	tidy("a  b", "a b");
+	tidy("\xc3\x84rger \xe2\x82\xac 5", "\xc3\x84rger \xe2\x82\xac 5");
+	/* the joiners of letters and emoji stay */
+	tidy("\xe2\x80\x8d\xe2\x80\x8c", "\xe2\x80\x8d\xe2\x80\x8c");
+	/* so do invalid bytes */
+	tidy("\xff \xc2 \xe2\x80", "\xff \xc2 \xe2\x80");
+}
+
 int
 main(void)
 {
 	test_units();
 	test_templates();
+	test_tidy();
 	test_utf8();
 	test_buffer();
 	return tap_end();

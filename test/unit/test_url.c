@@ -413,6 +413,25 @@ test_addresses(void)
 		   "what only looks like an address is a name");
 }
 
+static void
+test_percent(void)
+{
+	int			plain = 0;
+
+	for (int c = 0; c < 256; c++)
+	{
+		char		code[3];
+		char		expected[8];
+		int			len = inqud_percent_code((char) c, code);
+		bool		unreserved = c != 0 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", c) != NULL;
+
+		plain += len == 1;
+		snprintf(expected, sizeof(expected), unreserved ? "%c" : "%%%02X", c);
+		ok(len == (int) strlen(expected) && memcmp(code, expected, (size_t) len) == 0, "byte %d in a URL", c);
+	}
+	ok(plain == 66, "66 bytes are unreserved");
+}
+
 int
 main(void)
 {
@@ -424,5 +443,6 @@ main(void)
 	test_build();
 	test_ranges();
 	test_addresses();
+	test_percent();
 	return tap_end();
 }
