@@ -6,46 +6,6 @@
  * no harm.  No function here waits for a row that is locked elsewhere.
  */
 
-/*
- * When the next row of each project and kind is due; "call" is one of on_status.
- * Like all that is called on an order's way it is no function in SQL, which would
- * be planned at each call.
- */
-CREATE FUNCTION inqud._due(home bigint)
-		RETURNS TABLE (project text, kind text, due_at timestamptz)
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-BEGIN
-	RETURN QUERY
-	WITH RECURSIVE project_kind AS (
-		(SELECT q.project, q.kind FROM inqud.queue q WHERE q.home = _due.home AND q.due_at IS NOT NULL
-		 ORDER BY q.project, q.kind LIMIT 1)
-		UNION ALL
-		SELECT n.project, n.kind FROM project_kind l, LATERAL (
-			SELECT q.project, q.kind FROM inqud.queue q
-			WHERE q.home = _due.home AND q.due_at IS NOT NULL AND (q.project, q.kind) > (l.project, l.kind)
-			ORDER BY q.project, q.kind LIMIT 1) n
-	), calling AS (
-		(SELECT k.project FROM inqud.call k WHERE k.home = _due.home ORDER BY k.project LIMIT 1)
-		UNION ALL
-		SELECT n.project FROM calling l, LATERAL (
-			SELECT k.project FROM inqud.call k
-			WHERE k.home = _due.home AND k.project > l.project
-			ORDER BY k.project LIMIT 1) n
-	)
-	SELECT l.project, l.kind, f.due_at FROM project_kind l, LATERAL (
-		SELECT q.due_at FROM inqud.queue q
-		WHERE q.home = _due.home AND q.project = l.project AND q.kind = l.kind AND q.due_at IS NOT NULL AND q.lease IS NULL
-		ORDER BY q.due_at LIMIT 1) f
-	UNION ALL
-	SELECT l.project, 'call', (
-		SELECT k.due_at FROM inqud.call k
-		WHERE k.home = _due.home AND k.project = l.project
-		ORDER BY k.due_at LIMIT 1)
-	FROM calling l;
-END
-$$;
-
 /* When the next row of one project and kind is due, of those that are not due before "since". */
 CREATE FUNCTION inqud._next(home bigint, project text, kind text, since timestamptz) RETURNS timestamptz
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -62,8 +22,60 @@ BEGIN
 END
 $$;
 
-/* What the worker has to do, by project and kind, and when. */
-CREATE FUNCTION inqud._next_due(home bigint)
+/* The first project that has something to do, of those behind "low" and before "high" (null = no end). */
+CREATE FUNCTION inqud._first_project(home bigint, low text, high text) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF high IS NULL THEN
+		RETURN least((SELECT q.project FROM inqud.queue q
+				WHERE q.home = _first_project.home AND q.project > low AND q.due_at IS NOT NULL
+				ORDER BY q.project LIMIT 1),
+			(SELECT k.project FROM inqud.call k
+				WHERE k.home = _first_project.home AND k.project > low
+				ORDER BY k.project LIMIT 1));
+	END IF;
+	RETURN least((SELECT q.project FROM inqud.queue q
+			WHERE q.home = _first_project.home AND q.project > low AND q.project < high AND q.due_at IS NOT NULL
+			ORDER BY q.project LIMIT 1),
+		(SELECT k.project FROM inqud.call k
+			WHERE k.home = _first_project.home AND k.project > low AND k.project < high
+			ORDER BY k.project LIMIT 1));
+END
+$$;
+
+/*
+ * When the next row of each project and kind is due; "call" is one of on_status.
+ * Of the known projects only what is due from "since" on is looked at: what was done
+ * before has left dead entries in the index, see _claim.
+ * Like all that is called on an order's way it is no function in SQL, which would
+ * be planned at each call.
+ */
+CREATE FUNCTION inqud._due(home bigint, known text[] DEFAULT '{}', since timestamptz DEFAULT '-infinity')
+		RETURNS TABLE (project text, kind text, due_at timestamptz)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+	RETURN QUERY
+	WITH RECURSIVE gap(low, high) AS (
+		SELECT p.name, lead(p.name) OVER (ORDER BY p.name)
+		FROM (SELECT '' UNION ALL SELECT unnest(known)) p(name)
+	), other(name, high) AS (
+		SELECT inqud._first_project(home, g.low, g.high), g.high FROM gap g
+		UNION ALL
+		SELECT inqud._first_project(home, o.name, o.high), o.high FROM other o WHERE o.name IS NOT NULL
+	), looked_at(name, since) AS (
+		SELECT g.low, _due.since FROM gap g WHERE g.low <> ''
+		UNION ALL
+		SELECT o.name, '-infinity' FROM other o WHERE o.name IS NOT NULL
+	)
+	SELECT l.name, w.kind, d.due_at FROM looked_at l, (VALUES ('create'), ('read'), ('call')) w(kind),
+		LATERAL (SELECT inqud._next(home, l.name, w.kind, l.since) AS due_at OFFSET 0) d
+	WHERE d.due_at IS NOT NULL;
+END
+$$;
+
+/* What the worker has to do, by project and kind, and when; "known" and "since" as for _due. */
+CREATE FUNCTION inqud._next_due(home bigint, known text[] DEFAULT '{}', since timestamptz DEFAULT '-infinity')
 		RETURNS TABLE (project text, kind text, due_at timestamptz)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -72,7 +84,7 @@ BEGIN
 		RETURN QUERY SELECT i.project, CASE WHEN i.checkout IS NULL THEN 'found' ELSE 'inbox' END, min(i.due_at)
 			FROM inqud.inbox i WHERE i.home = _next_due.home GROUP BY 1, 2;
 	END IF;
-	RETURN QUERY SELECT d.project, d.kind, d.due_at FROM inqud._due(home) d;
+	RETURN QUERY SELECT d.project, d.kind, d.due_at FROM inqud._due(home, known, since) d;
 END
 $$;
 

@@ -9,6 +9,8 @@
  */
 #include "session/session.h"
 
+#include "access/xact.h"
+
 #include "access/htup_details.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -127,6 +129,6 @@ inqud_enqueue(const InqudProject *project, const ArrayBuildState *orders, bool w
 	else if (wants_row)
 		row = inqud_keep_value(1);
 	inqud_leave(&role);
-	inqud_wake_at_commit();
+	inqud_wake_at_commit(GetCurrentTransactionStartTimestamp());
 	return row;
 }

@@ -122,7 +122,7 @@ change(FunctionCallInfo fcinfo, InqudStatement *statement, const char *command)
 	PreventCommandIfReadOnly(command);
 	inqud_lock_tables();
 	result = inqud_value_of(statement, values, PG_ARGISNULL(0) ? "n " : NULL);
-	inqud_wake_at_commit();
+	inqud_wake_at_commit(DT_NOBEGIN);
 	return result;
 }
 
@@ -191,7 +191,7 @@ inqud_worker_start(PG_FUNCTION_ARGS)
 	database->stopped = false;
 	database->not_before = 0;
 	inqud_shared_unlock();
-	inqud_database_wake(MyDatabaseId, true, false);
+	inqud_database_wake(MyDatabaseId, true, false, DT_NOBEGIN);
 	/* it may have been told before, while no worker was allowed to start */
 	inqud_launcher_wake();
 	PG_RETURN_BOOL(true);

@@ -10,6 +10,8 @@
  */
 #include "session/session.h"
 
+#include "access/xact.h"
+
 #include "funcapi.h"
 #include "utils/builtins.h"
 
@@ -37,7 +39,7 @@ inqud_apply(const InqudCall *call)
 	inqud_record(&item, 1);
 	inqud_leave(&role);
 	if (item.applied != INQUD_APPLIED_SAME)
-		inqud_wake_at_commit();
+		inqud_wake_at_commit(GetCurrentTransactionStartTimestamp());
 	return item.applied;
 }
 

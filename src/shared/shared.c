@@ -68,6 +68,7 @@ shared_startup(void)
 		{
 			pg_atomic_init_u32(&area->databases[i].work, 0);
 			pg_atomic_init_u32(&area->databases[i].changes, 0);
+			area->databases[i].queued_from = DT_NOEND;
 			ConditionVariableInit(&area->databases[i].news);
 		}
 		/* no project takes this slot, so its start is set here */
@@ -181,6 +182,7 @@ inqud_database_free(InqudDatabase *database)
 	database->known = database->wanted = database->stopped = database->leave = false;
 	database->failures = 0;
 	database->wake_at = database->not_before = database->active_at = 0;
+	database->queued_from = DT_NOEND;
 	database->in_flight = 0;
 	database->followed = 0;
 	database->unwritten = 0;
@@ -245,7 +247,7 @@ inqud_launcher_wake(void)
  * a worker has started; a change of keys or rights is rare, and always wakes.
  */
 void
-inqud_database_wake(Oid dbid, bool known, bool changed)
+inqud_database_wake(Oid dbid, bool known, bool changed, TimestampTz from)
 {
 	InqudDatabase *database;
 	Latch	   *latch = NULL;
@@ -261,6 +263,7 @@ inqud_database_wake(Oid dbid, bool known, bool changed)
 		if (changed)
 			pg_atomic_fetch_add_u32(&database->changes, 1);
 		pg_atomic_fetch_add_u32(&database->work, 1);
+		database->queued_from = Min(database->queued_from, from);
 		if (database->pid != 0 && (database->listening || changed))
 			latch = database->latch;
 		start = database->pid == 0 && (!database->wanted || changed);
@@ -272,6 +275,18 @@ inqud_database_wake(Oid dbid, bool known, bool changed)
 		SetLatch(latch);
 	if (start)
 		inqud_launcher_wake();
+}
+
+TimestampTz
+inqud_database_queued(InqudDatabase *database)
+{
+	TimestampTz from;
+
+	inqud_shared_lock();
+	from = database->queued_from;
+	database->queued_from = DT_NOEND;
+	inqud_shared_unlock();
+	return from;
 }
 
 bool

@@ -65,6 +65,7 @@ typedef struct InqudDatabase
 	char		error[INQUD_ERROR_LEN];	/* the worker's last one, without secrets */
 	int			encoding;		/* of that text */
 	pg_atomic_uint32 work;		/* number of commits that queued work */
+	TimestampTz queued_from;	/* nothing that they queued, and the worker has not asked for, is due earlier */
 	pg_atomic_uint32 changes;	/* number of commits that changed servers, mappings or rights */
 	ConditionVariable news;		/* broadcast when an outcome was recorded */
 } InqudDatabase;
@@ -106,9 +107,13 @@ extern bool inqud_launcher_present(void);
  * Something was committed: wake the database's worker, or have the launcher start one.
  * "known": it queued work of the extension, so a database without a slot gets one.
  * "changed": servers, mappings or rights were changed, so that calls that lacked a key
- * or a right are tried again.
+ * or a right are tried again.  What was queued is not due before "from"; DT_NOBEGIN =
+ * it may have been due for long.
  */
-extern void inqud_database_wake(Oid dbid, bool known, bool changed);
+extern void inqud_database_wake(Oid dbid, bool known, bool changed, TimestampTz from);
+
+/* From when on is due what was committed since the last call?  DT_NOEND = nothing was. */
+extern TimestampTz inqud_database_queued(InqudDatabase *database);
 
 /* The extension was seen in this database: keep a slot for it. */
 extern void inqud_database_note(Oid dbid);
@@ -260,14 +265,14 @@ extern void inqud_utility_init(void);
 /* True in the worker of a database. */
 extern bool inqud_in_worker;
 
-/* In the worker: a statement has queued something since the caller last set this to false. */
-extern bool inqud_worker_queued;
+/* In the worker: from when on is due what statements have queued since the caller last set this to DT_NOEND. */
+extern TimestampTz inqud_worker_queued;
 
 /* Raise 55000 in the worker, which must not wait for a call. */
 extern void inqud_refuse_in_worker(void);
 
-/* Wake this database's worker when the transaction commits. */
-extern void inqud_wake_at_commit(void);
+/* Wake this database's worker when the transaction commits; "from" as for inqud_database_wake. */
+extern void inqud_wake_at_commit(TimestampTz from);
 
 /* A notice is left out: note it in the database's slot when the transaction commits. */
 extern void inqud_unnoticed_at_commit(void);

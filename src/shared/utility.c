@@ -164,7 +164,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 
 		next_process_utility(pstmt, query, read_only_tree, context, params, env, dest, qc);
 		if (commit_prepared)
-			inqud_database_wake(MyDatabaseId, false, false);
+			inqud_database_wake(MyDatabaseId, false, false, DT_NOBEGIN);
 		if (changes)
 			inqud_changed_at_commit();
 		return;

@@ -25,7 +25,7 @@
 #include "utils/resowner.h"
 
 bool		inqud_in_worker = false;
-bool		inqud_worker_queued = false;
+TimestampTz	inqud_worker_queued = DT_NOEND;
 
 /* A checkout that was created at Inqud by this transaction, whose row a rollback removes. */
 typedef struct Unsure
@@ -36,6 +36,7 @@ typedef struct Unsure
 } Unsure;
 
 static bool wake_pending = false;	/* wake the worker at the commit */
+static TimestampTz queued_from = DT_NOEND;	/* for what is due from then on */
 static bool change_pending = false; /* keys or rights have changed */
 static bool unnoticed_pending = false;	/* a notice was left out */
 static bool change_committed = false;	/* the same, committed, and the worker not told yet */
@@ -73,11 +74,12 @@ at_xact_end(XactEvent event, void *arg)
 	if (commits && change_pending)
 		change_committed = true;
 	if (commits && wake_pending && !change_pending)
-		inqud_database_wake(MyDatabaseId, true, false);
+		inqud_database_wake(MyDatabaseId, true, false, queued_from);
 	else if (wake_pending && !aborts)
 		inqud_database_note(MyDatabaseId);	/* at_release or COMMIT PREPARED (utility.c) wake who has a slot */
 	if (commits && unnoticed_pending && inqud_database_unnoticed(MyDatabaseId) && !inqud_in_worker)
-		inqud_database_wake(MyDatabaseId, true, false);
+		inqud_database_wake(MyDatabaseId, true, false, DT_NOEND);
+	queued_from = DT_NOEND;
 	wake_pending = change_pending = unnoticed_pending = false;
 	if (aborts)
 		log_forgotten(InvalidSubTransactionId);
@@ -91,7 +93,7 @@ at_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *
 	if (!change_committed || phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level)
 		return;
 	change_committed = false;
-	inqud_database_wake(MyDatabaseId, false, true);
+	inqud_database_wake(MyDatabaseId, false, true, DT_NOBEGIN);
 }
 
 static void
@@ -137,15 +139,16 @@ inqud_refuse_in_worker(void)
 }
 
 void
-inqud_wake_at_commit(void)
+inqud_wake_at_commit(TimestampTz from)
 {
 	if (inqud_in_worker)
 	{
-		inqud_worker_queued = true;
+		inqud_worker_queued = Min(inqud_worker_queued, from);
 		return;
 	}
 	register_callbacks();
 	wake_pending = true;
+	queued_from = Min(queued_from, from);
 }
 
 void
@@ -184,6 +187,7 @@ inqud_queue_wake(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"inqud._wake\" was not called by trigger manager")));
-	inqud_wake_at_commit();
+	/* what our functions add is not due before their transaction began; others may add any row */
+	inqud_wake_at_commit(InLocalUserIdChange() ? GetCurrentTransactionStartTimestamp() : DT_NOBEGIN);
 	return PointerGetDatum(NULL);
 }

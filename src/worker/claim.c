@@ -17,6 +17,7 @@
  */
 #include "worker/state.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
@@ -37,6 +38,9 @@
  * long, for rows that were locked, or whose transaction took long.
  */
 #define LOOK_US USECS_PER_SEC
+
+/* While the tables are queried for what is new, they are queried for all after this long. */
+#define LOOK_ALL_US (10 * USECS_PER_SEC)
 
 /* A create whose owner keeps the answers to others locked is taken again after this long. */
 #define LOCKED_OUT_MS 5000
@@ -124,31 +128,35 @@ add_call(InqudCall *call, ProjectState *state, dlist_head *claimed)
 
 /* ---- Due times ---- */
 
+/* Where the state of a project has when its next row of a kind is due; NULL for a kind that is none of a project. */
+static Due *
+due_of(ProjectState *state, int kind)
+{
+	switch (kind)
+	{
+		case INQUD_KIND_CALL:
+			return &state->call_due;
+		case INQUD_KIND_CREATE:
+			return &state->create_due;
+		case INQUD_KIND_FOUND:
+			return &state->found_due;
+		default:
+			return &state->asked_due;
+	}
+}
+
 /* Keep one row of inqud._next_due(): a project, a kind and when its next row is due. */
 static void
 set_due(HeapTuple tuple, TupleDesc desc)
 {
-	char	   *project = SPI_getvalue(tuple, desc, 1);
+	int			kind = inqud_kind_of(SPI_getvalue(tuple, desc, 2));
 	bool		isnull;
 	TimestampTz due = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
 
-	switch (inqud_kind_of(SPI_getvalue(tuple, desc, 2)))
-	{
-		case INQUD_KIND_CALL:
-			inqud_due_set(&inqud_project_state(project)->call_due, due);
-			break;
-		case INQUD_KIND_CREATE:
-			inqud_due_set(&inqud_project_state(project)->create_due, due);
-			break;
-		case INQUD_KIND_FOUND:
-			inqud_due_set(&inqud_project_state(project)->found_due, due);
-			break;
-		case INQUD_KIND_INBOX:
-			worker.inbox_due = Min(worker.inbox_due, inqud_clock_of(due));
-			break;
-		default:
-			inqud_due_set(&inqud_project_state(project)->asked_due, due);
-	}
+	if (kind == INQUD_KIND_INBOX)
+		worker.inbox_due = Min(worker.inbox_due, inqud_clock_of(due));
+	else
+		inqud_due_earlier(due_of(inqud_project_state(SPI_getvalue(tuple, desc, 1)), kind), due);
 }
 
 /* A server that was dropped has no limits: its rows get an error and no call. */
@@ -189,34 +197,83 @@ read_new_options(void)
 	}
 }
 
-void
-inqud_query_due(void)
+/* Forget when rows are due that the next query returns: of webhooks, and with "all" of the others, too. */
+static void
+forget_due(bool all)
 {
-	static InqudStatement statement = {"SELECT * FROM inqud._next_due($1)", "int8"};
-	Datum		home = Int64GetDatum(worker.home);
-	InqudRole	role;
 	dlist_iter	iter;
-	uint64		n;
-	uint64		i;
 
-	worker.look = false;
-	worker.look_by = INQUD_FAR;
-	inqud_worker_begin(&role, false);
-	n = inqud_execute(&statement, &home, NULL);
 	worker.inbox_due = INQUD_FAR;
 	dlist_foreach(iter, &worker.projects)
 	{
 		ProjectState *state = dlist_container(ProjectState, node, iter.cur);
 
+		inqud_due_never(&state->found_due);
+		if (!all)
+			continue;
 		inqud_due_never(&state->create_due);
 		inqud_due_never(&state->asked_due);
-		inqud_due_never(&state->found_due);
 		inqud_due_never(&state->call_due);
 	}
+}
+
+static Datum
+known_projects(void)
+{
+	ArrayBuildState *names = initArrayResult(TEXTOID, worker.turn, false);
+
+	for (ProjectState *state = inqud_next_project(NULL); state; state = inqud_next_project(state))
+		names = accumArrayResult(names, CStringGetTextDatum(state->project), false, TEXTOID, worker.turn);
+	return makeArrayResult(names, worker.turn);
+}
+
+void
+inqud_look_from(TimestampTz from)
+{
+	worker.look_from = Min(worker.look_from, from);
+}
+
+bool
+inqud_must_look(void)
+{
+	return worker.look || worker.look_from != DT_NOEND ||
+		Min(worker.inbox_due, worker.look_by) <= inqud_clock_us();
+}
+
+/*
+ * What is due earlier than what was queued last is known.  Its entries in the index
+ * are passed over: most are dead, and stay there while another session holds an old
+ * snapshot.  But once in a while all are looked at, for rows that were locked, or whose
+ * clock was another; that takes a fiftieth of the time at most.
+ */
+void
+inqud_query_due(void)
+{
+	static InqudStatement statement = {"SELECT * FROM inqud._next_due($1, $2, $3)", "int8 text[] timestamptz"};
+	Datum		values[3];
+	InqudClock	began = inqud_clock_us();
+	bool		all = worker.look || worker.look_by <= began ||
+		(worker.look_from != DT_NOEND && worker.look_until <= began);
+	InqudRole	role;
+	uint64		n;
+	uint64		i;
+
+	inqud_worker_begin(&role, false);
+	values[0] = Int64GetDatum(worker.home);
+	values[1] = known_projects();
+	values[2] = TimestampTzGetDatum(all ? DT_NOBEGIN : Min(worker.look_from, GetCurrentTransactionStartTimestamp()));
+	worker.look = false;
+	worker.look_from = DT_NOEND;
+	n = inqud_execute(&statement, values, NULL);
+	forget_due(all);
 	for (i = 0; i < n; i++)
 		set_due(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
 	read_new_options();
 	inqud_worker_commit(&role);
+	if (!all)
+		return;
+	worker.look_by = INQUD_FAR;
+	worker.look_until = inqud_clock_us() + Max(LOOK_ALL_US, 50 * (inqud_clock_us() - began));
 }
 
 /* ---- Claims ---- */
@@ -264,7 +321,7 @@ claim_creates(ProjectState *state, int n, dlist_head *claimed)
 	values[2] = Int32GetDatum(n);
 	values[3] = Int64GetDatum(worker.lease);
 	values[4] = TimestampTzGetDatum(last);
-	inqud_worker_queued = false;
+	inqud_worker_queued = DT_NOEND;
 	found = inqud_execute(&statement, values, NULL);
 	for (i = 0; i < found; i++)
 	{
@@ -277,7 +334,7 @@ claim_creates(ProjectState *state, int n, dlist_head *claimed)
 	full = found == (uint64) n;
 	inqud_set_next(state, &state->create_due, "create", full, full ? last : state->create_due.from);
 	/* an order that was paid otherwise was dropped, which on_status is told */
-	worker.look |= inqud_worker_queued;
+	inqud_look_from(inqud_worker_queued);
 	return (int) found;
 }
 

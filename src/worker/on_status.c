@@ -553,7 +553,7 @@ run_next(ProjectState *state, InqudClock now)
 	char	   *error;
 
 	batch.n = alone ? 1 : taken->n - taken->next;
-	inqud_worker_queued = false;
+	inqud_worker_queued = DT_NOEND;
 	error = catch_error(run_batch, &batch);
 	if (error != NULL && batch.n > 1)
 		taken->alone = taken->next + Max(batch.begun, 1);
@@ -564,7 +564,8 @@ run_next(ProjectState *state, InqudClock now)
 	/* the commit is not the function's: a slow disk must not have each call made alone */
 	note_time(state, error == NULL, error == NULL ? batch.took : inqud_clock_us() - now);
 	/* what the functions have queued, or must be called again, only the tables say */
-	worker.look |= error != NULL || inqud_worker_queued || !batch.all_done;
+	worker.look |= error != NULL || !batch.all_done;
+	inqud_look_from(inqud_worker_queued);
 	if (error != NULL && batch.n == 1)
 		note_failed(state, batch.calls, error);
 	pgstat_report_stat(false);

@@ -129,8 +129,10 @@ typedef struct Worker
 	InqudClock	slow_hold;		/* no on_status call of a project whose last one took long before this */
 	InqudClock	release_due;	/* retry to release leases whose rows were locked */
 	InqudClock	inbox_due;		/* retry to sort webhooks whose queue row was locked */
-	bool		look;			/* query the tables for what is due */
-	InqudClock	look_by;		/* do so by then, since claims have passed over locked rows, perhaps */
+	bool		look;			/* query the tables for all that is due */
+	TimestampTz look_from;		/* for what is due from then on; DT_NOEND = nothing new is */
+	InqudClock	look_by;		/* for all by then, since claims have passed over locked rows, perhaps */
+	InqudClock	look_until;		/* after this the next query is for all */
 	bool		begun;			/* leases are released and followed checkouts loaded */
 	bool		leaving;		/* asked to leave: nothing more is claimed */
 	bool		good_end;		/* this exit is no failure */
@@ -295,6 +297,12 @@ extern int64 inqud_backoff(const InqudProject *project, int attempts);
 
 /* Query the tables for when the next row of each project is due. */
 extern void inqud_query_due(void);
+
+/* Something was queued that is not due before "from"; DT_NOEND = nothing was. */
+extern void inqud_look_from(TimestampTz from);
+
+/* Must the tables be queried for what is due? */
+extern bool inqud_must_look(void);
 
 /*
  * A claim within the caller's transaction has found rows from *due on, or none.  Set

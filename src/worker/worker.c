@@ -80,6 +80,7 @@ set_up(void)
 	/* an on_status call that failed before may have ended our predecessor: make other calls first */
 	worker.risky_at = inqud_clock_us();
 	worker.look = true;
+	worker.look_from = DT_NOEND;
 	worker.fair = 1;
 	inqud_schedule_init();
 }
@@ -156,7 +157,7 @@ finish_and_leave(void)
 static void
 leave_if_quiet(InqudClock now, InqudClock next)
 {
-	if (worker.n_in_flight > 0 || worker.n_finished > 0 || worker.look || inqud_owes_notice() ||
+	if (worker.n_in_flight > 0 || worker.n_finished > 0 || inqud_must_look() || inqud_owes_notice() ||
 		next < now + NOTHING_FOR_MS * 1000)
 		quiet_since = now;
 	else if (now >= quiet_since + QUIET_MS * 1000)
@@ -236,7 +237,7 @@ note_unseen_work(void)
 
 	if (work != work_seen)
 	{
-		worker.look = true;
+		inqud_look_from(inqud_database_queued(worker.slot));
 		listen_at = inqud_clock_us() + LISTEN_AFTER_MS * 1000;
 	}
 	work_seen = work;
@@ -258,7 +259,7 @@ claim_due(void)
 	if (!worker.begun)
 		inqud_load_followed();
 	worker.begun = true;
-	if (worker.look || Min(worker.inbox_due, worker.look_by) <= inqud_clock_us())
+	if (inqud_must_look())
 		inqud_query_due();
 	inqud_claim_due();
 }
@@ -329,7 +330,7 @@ wait_timeout(void)
 	long		ms;
 
 	leave_if_quiet(now, inqud_enabled ? due : INQUD_FAR);
-	if (!worker.leaving && ((worker.look && inqud_enabled) || has_unseen_change()))
+	if (!worker.leaving && ((inqud_must_look() && inqud_enabled) || has_unseen_change()))
 		return 0;
 	if (!worker.leaving)
 		next = Min(next, next_commit(now));
