@@ -99,8 +99,7 @@ BEGIN
 					CASE WHEN c.state = 'closed' THEN c.closed_at ELSE coalesce(c.expires_at, clock_timestamp()) END)
 				ON CONFLICT (checkout) DO UPDATE
 					SET poke = k.poke + 1,
-						due_at = least(k.due_at, greatest(inqud._read_from(c.updated_at, k.read_at, k.attempts),
-							least(k.read_at, clock_timestamp()) + interval '100 milliseconds'))
+						due_at = least(k.due_at, inqud._read_from(c.updated_at, k.read_at, k.attempts))
 					WHERE k.kind <> 'create';
 		END IF;
 		DELETE FROM inqud.inbox i WHERE i.id = ANY (b.ids) AND i.checkout IS NOT NULL;
