@@ -157,7 +157,7 @@ BEGIN
 		SELECT inqud._task(mine::inqud.queue, c) AS task,
 			(SELECT min(s.id) FROM inqud.checkout s
 			 WHERE s.project = c.project AND s.order_id = c.order_id AND NOT s.current
-				AND s.status = 'SUCCESS') AS paid_by
+				AND s.paid_at IS NOT NULL AND s.money_event IS NOT NULL) AS paid_by
 		FROM mine JOIN inqud.checkout c ON c.id = mine.checkout
 		ORDER BY mine.due_at
 	LOOP

@@ -14,7 +14,9 @@ END;
 
 /*
  * The checkout of an order that has one; null if it may have a new one, which replaces one
- * that came to nothing.  A paid one always counts, whichever it is.
+ * that came to nothing.  One that holds money (money_event) counts, whichever it is and
+ * whatever Inqud says of it since, until inqud_cancel gives the order free.  What was made
+ * at Inqud without a return_url differs in nothing by that.
  */
 CREATE FUNCTION inqud._again(project text, owner name, o inqud._order) RETURNS inqud.checkout
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -24,10 +26,10 @@ DECLARE
 	differs text;
 BEGIN
 	SELECT * INTO c FROM inqud._of_order(_again.project, o.order_id) k
-		WHERE (k.current OR k.status = 'SUCCESS' OR k.status = 'CONFLICT' AND k.canceled_at IS NULL)
-		ORDER BY k.status IS NOT DISTINCT FROM 'SUCCESS' DESC,
-			k.current AND (k.state IN ('queued', 'open') OR k.status IS NOT DISTINCT FROM 'CONFLICT') DESC,
-			k.status IS NOT DISTINCT FROM 'CONFLICT' DESC, k.id DESC
+		WHERE (k.current OR k.money_event IS NOT NULL AND (k.paid_at IS NOT NULL OR k.canceled_at IS NULL))
+		ORDER BY k.paid_at IS NOT NULL AND k.money_event IS NOT NULL DESC,
+			k.current AND (k.state IN ('queued', 'open') OR k.money_event IS NOT NULL) DESC,
+			k.money_event IS NOT NULL DESC, k.id DESC
 		LIMIT 1;
 	IF NOT FOUND THEN
 		RETURN NULL;
@@ -37,13 +39,13 @@ BEGIN
 			MESSAGE = format('permission denied for order "%s"', o.order_id),
 			DETAIL = format('The order has a checkout in project "%s" that belongs to another role.', project);
 	END IF;
-	IF c.state IN ('queued', 'open') OR c.status IN ('SUCCESS', 'CONFLICT') THEN
+	IF c.state IN ('queued', 'open') OR c.money_event IS NOT NULL THEN
 		differs := concat_ws(', ',
 			CASE WHEN c.amount IS DISTINCT FROM o.amount THEN 'amount' END,
 			CASE WHEN c.currency IS DISTINCT FROM o.currency THEN 'currency' END,
 			CASE WHEN c.type IS DISTINCT FROM o.type THEN 'type' END,
 			CASE WHEN c.name IS DISTINCT FROM o.name THEN 'name' END,
-			CASE WHEN c.return_url IS DISTINCT FROM o.return_url THEN 'return_url' END);
+			CASE WHEN c.return_url <> o.return_url THEN 'return_url' END);
 		IF differs <> '' THEN
 			RAISE unique_violation USING
 				MESSAGE = format('order "%s" already has another checkout', o.order_id),

@@ -33,7 +33,7 @@ BEGIN
 		INSERT INTO inqud.queue AS q (checkout, home, project, kind, due_at, poke, phase, tail_from)
 			VALUES (c.id, inqud._home(), c.project, 'read', clock_timestamp(), 1,
 				CASE WHEN c.state = 'closed' THEN 'check' ELSE 'active' END,
-				CASE WHEN c.state = 'closed' THEN c.closed_at ELSE coalesce(c.expires_at, clock_timestamp()) END)
+				CASE WHEN c.state = 'closed' THEN c.closed_at ELSE greatest(coalesce(c.expires_at, clock_timestamp()), c.created_at) END)
 			ON CONFLICT (checkout) DO UPDATE
 				SET kind = 'read', due_at = least(q.due_at, inqud._read_from(c.updated_at, q.read_at, q.attempts)), poke = q.poke + 1;
 	ELSIF c.state = 'queued' THEN
@@ -82,12 +82,17 @@ DECLARE
 	c inqud.checkout := inqud._lock_own(id, role);
 	unsent boolean := false;
 BEGIN
-	IF c.status = 'SUCCESS' THEN
+	IF c.money_event IS NOT NULL AND c.status = 'SUCCESS' AND c.contradiction IS NULL THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('checkout %s is paid', id),
 			HINT = 'A paid order keeps its checkout; refunds are made at Inqud.';
-	ELSIF c.canceled_at IS NOT NULL THEN
+	ELSIF c.canceled_at IS NOT NULL AND (c.paid_at IS NULL OR c.money_event IS NULL) THEN
 		RETURN c;
+	ELSIF c.money_event IS NOT NULL AND EXISTS (SELECT FROM inqud._unsettled u WHERE u.checkout = c.id AND u.trouble = 'anomaly') THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('checkout %s has an anomaly that nobody has resolved', id),
+			DETAIL = CASE WHEN c.paid_at IS NOT NULL THEN 'Its order counts as paid meanwhile.' ELSE 'Money has arrived for it.' END,
+			HINT = format('Look at it in inqud.trouble, decide, then call inqud_resolve(%s) first.', id);
 	END IF;
 	IF c.state = 'queued' THEN
 		-- The claim holds this row only for the moment of its own transaction.
@@ -95,14 +100,45 @@ BEGIN
 		DELETE FROM inqud.queue k WHERE k.checkout = c.id AND unsent;
 	END IF;
 	UPDATE inqud.checkout k SET current = false, canceled_at = clock_timestamp(), updated_at = clock_timestamp(),
-			state = CASE WHEN unsent THEN 'canceled' ELSE k.state END
+			money_event = NULL, state = CASE WHEN unsent THEN 'canceled' ELSE k.state END
 		WHERE k.id = c.id RETURNING * INTO c;
 	PERFORM inqud._event(c.id, 'canceled', CASE
 		WHEN unsent THEN 'canceled before it was sent'
 		WHEN c.state = 'queued' THEN 'canceled while it was being sent; it is followed if it comes into being'
+		WHEN c.paid_at IS NOT NULL THEN 'canceled, although it was paid'
 		WHEN c.state = 'open' THEN 'canceled; it is followed, since it can still be paid'
 		ELSE 'canceled' END);
 	PERFORM inqud._notify(c);
+	RETURN c;
+END
+$$;
+
+/*
+ * Notes that a person has dealt with what stands of a checkout in inqud._unsettled.  Events
+ * with a greater number stand there anew.
+ */
+CREATE FUNCTION inqud._resolve(id bigint, note text, role name) RETURNS inqud.checkout
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	c inqud.checkout;
+BEGIN
+	SELECT * INTO c FROM inqud.checkout k WHERE k.id = _resolve.id;
+	IF NOT FOUND THEN
+		RAISE undefined_object USING MESSAGE = format('checkout %s does not exist', _resolve.id);
+	ELSIF NOT EXISTS (SELECT FROM pg_roles r, pg_extension x WHERE r.rolname = _resolve.role AND x.extname = 'inqud'
+			AND (r.rolsuper OR pg_has_role(r.oid, x.extowner, 'USAGE') OR EXISTS (SELECT FROM pg_roles o
+				WHERE o.rolname = c.owner AND pg_has_role(r.oid, o.oid, 'USAGE')))) THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = format('permission denied for checkout %s', _resolve.id), DETAIL = 'It belongs to another role.';
+	ELSIF NOT EXISTS (SELECT FROM inqud._unsettled u WHERE u.checkout = c.id) THEN
+		RETURN c;
+	END IF;
+	-- What other transactions are writing about this order gets its number before this, and is seen; or after it, and stands.
+	PERFORM FROM inqud.checkout k WHERE k.id = c.id OR k.project = c.project AND k.order_id = c.order_id
+		ORDER BY k.id FOR UPDATE;
+	SELECT * INTO c FROM inqud.checkout k WHERE k.id = c.id;
+	PERFORM inqud._event(c.id, 'resolved', concat('by ', _resolve.role, ': ' || _resolve.note));
 	RETURN c;
 END
 $$;
@@ -153,6 +189,11 @@ COMMENT ON FUNCTION @extschema@.inqud_retry(bigint) IS 'queues a failed checkout
 CREATE FUNCTION @extschema@.inqud_cancel(id bigint) RETURNS inqud.checkout
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'inqud_cancel';
 COMMENT ON FUNCTION @extschema@.inqud_cancel(bigint) IS 'cancels a checkout, so that its order can have another one';
+
+CREATE FUNCTION @extschema@.inqud_resolve(id bigint, note text DEFAULT NULL) RETURNS inqud.checkout
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'inqud_resolve';
+COMMENT ON FUNCTION @extschema@.inqud_resolve(bigint, text)
+	IS 'notes that a person has dealt with a conflict, an anomaly or an order that was inserted again, which leaves inqud.trouble';
 
 CREATE FUNCTION @extschema@.inqud_worker_start() RETURNS boolean
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'inqud_worker_start';

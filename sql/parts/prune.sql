@@ -6,7 +6,7 @@
 /* True if anything was paid on a checkout, as far as is known. */
 CREATE FUNCTION inqud._has_money(c inqud.checkout) RETURNS boolean
 	LANGUAGE sql IMMUTABLE
-	RETURN coalesce((c).status IN ('SUCCESS', 'CONFLICT'), false) OR coalesce((c).paid_amount > 0, false)
+	RETURN (c).paid_at IS NOT NULL OR (c).money_event IS NOT NULL OR coalesce((c).status = 'CONFLICT', false) OR coalesce((c).paid_amount > 0, false)
 		OR (c).tx_hash IS NOT NULL;
 
 /*
@@ -16,13 +16,13 @@ CREATE FUNCTION inqud._has_money(c inqud.checkout) RETURNS boolean
 CREATE FUNCTION inqud._prunable(c inqud.checkout, cutoff timestamptz, money boolean) RETURNS boolean
 	LANGUAGE sql STABLE
 	RETURN (c).updated_at < cutoff AND inqud._has_money(c) = money
-		AND CASE (c).state WHEN 'closed' THEN (c).error IS NULL AND ((c).status <> 'CONFLICT' OR (c).canceled_at IS NOT NULL)
+		AND CASE (c).state WHEN 'closed' THEN (c).error IS NULL
 			WHEN 'failed' THEN NOT (c).current
 			ELSE (c).state = 'canceled' END
 		AND NOT EXISTS (SELECT FROM inqud.queue q WHERE q.checkout = (c).id)
 		AND NOT EXISTS (SELECT FROM inqud.call k WHERE k.checkout = (c).id)
 		AND NOT EXISTS (SELECT FROM inqud.inbox i WHERE i.checkout = (c).id)
-		AND NOT EXISTS (SELECT FROM inqud.event e WHERE e.checkout = (c).id AND e.kind = 'anomaly');
+		AND NOT EXISTS (SELECT FROM inqud._unsettled u WHERE u.checkout = (c).id);
 
 /*
  * Deletes old events among the next n rows.  Returns how many, and where to go on; null
@@ -37,7 +37,7 @@ BEGIN
 		WHERE e.id > _prune_events.after ORDER BY e.id LIMIT n
 	), gone AS (
 		DELETE FROM inqud.event e USING page p
-		WHERE e.id = p.id AND p.at < cutoff AND p.kind <> 'anomaly'
+		WHERE e.id = p.id AND p.at < cutoff AND p.kind NOT IN ('anomaly', 'again', 'resolved')
 			AND NOT EXISTS (SELECT FROM inqud.queue q WHERE q.checkout = p.checkout)
 			AND NOT EXISTS (SELECT FROM inqud.call k WHERE k.checkout = p.checkout)
 			AND (payments OR NOT EXISTS (SELECT FROM inqud.checkout c WHERE c.id = p.checkout AND inqud._has_money(c)))

@@ -9,11 +9,12 @@ CREATE VIEW inqud.payment WITH (security_invoker = true) AS
 	SELECT c.id AS checkout, c.project, c.order_id, c.owner, c.checkout_id, c.type, c.amount, c.currency,
 		c.pay_amount, c.paid_amount, c.pay_currency, c.pay_blockchain, c.overpaid,
 		c.merchant_fee, c.processing_amount, c.tx_hash, c.opened_at,
-		inqud._ended_at(c.status_at, c.closed_at) AS paid_at,
-		inqud._ended_at(c.status_at, c.closed_at) - c.opened_at AS time_to_pay, c.current
+		inqud._ended_at(c.paid_at, c.status_at, c.closed_at) AS paid_at,
+		c.paid_at - c.opened_at AS time_to_pay, c.current
 	FROM inqud.checkout c
-	WHERE c.status = 'SUCCESS';
-COMMENT ON VIEW inqud.payment IS 'paid checkouts';
+	-- as the index checkout_ended; no status that is not final follows SUCCESS
+	WHERE c.paid_at IS NOT NULL AND inqud._is_ended(c.status);
+COMMENT ON VIEW inqud.payment IS 'paid checkouts: all of which Inqud has said SUCCESS, whatever it said later';
 COMMENT ON COLUMN inqud.payment.checkout IS 'inqud.checkout.id';
 COMMENT ON COLUMN inqud.payment.project IS 'name of the foreign server';
 COMMENT ON COLUMN inqud.payment.order_id IS 'the merchant''s order';
@@ -31,7 +32,7 @@ COMMENT ON COLUMN inqud.payment.merchant_fee IS 'fee borne by the merchant, in t
 COMMENT ON COLUMN inqud.payment.processing_amount IS 'what the merchant is credited, in the asset of the payment';
 COMMENT ON COLUMN inqud.payment.tx_hash IS 'transaction on the chain';
 COMMENT ON COLUMN inqud.payment.opened_at IS 'when Inqud made the checkout';
-COMMENT ON COLUMN inqud.payment.paid_at IS 'when Inqud says it was paid, or when that was first seen';
+COMMENT ON COLUMN inqud.payment.paid_at IS 'when Inqud says it was first paid, or when that was first seen';
 COMMENT ON COLUMN inqud.payment.time_to_pay IS 'from opened_at to paid_at';
 COMMENT ON COLUMN inqud.payment.current IS 'is this still the order''s checkout; false: late money, see inqud.trouble';
 
@@ -84,12 +85,12 @@ CREATE VIEW inqud._day_made WITH (security_invoker = true) AS
 /* The same for the days on which checkouts were paid, expired or came into conflict. */
 CREATE VIEW inqud._day_ended WITH (security_invoker = true) AS
 	WITH RECURSIVE d (day) AS (
-		SELECT min(inqud._ended_at(c.status_at, c.closed_at))::date FROM inqud.checkout c WHERE inqud._is_ended(c.status)
+		SELECT min(inqud._ended_at(c.paid_at, c.status_at, c.closed_at))::date FROM inqud.checkout c WHERE inqud._is_ended(c.status)
 		UNION
-		SELECT (SELECT min(inqud._ended_at(c.status_at, c.closed_at))::date FROM inqud.checkout c
+		SELECT (SELECT min(inqud._ended_at(c.paid_at, c.status_at, c.closed_at))::date FROM inqud.checkout c
 				WHERE inqud._is_ended(c.status)
-					AND inqud._ended_at(c.status_at, c.closed_at) >= (d.day + 1)::timestamptz - interval '1 hour'
-					AND inqud._ended_at(c.status_at, c.closed_at)::date > d.day)
+					AND inqud._ended_at(c.paid_at, c.status_at, c.closed_at) >= (d.day + 1)::timestamptz - interval '1 hour'
+					AND inqud._ended_at(c.paid_at, c.status_at, c.closed_at)::date > d.day)
 		FROM d WHERE d.day IS NOT NULL
 	)
 	SELECT d.day, d.day::timestamptz - interval '1 hour' AS since, (d.day + 1)::timestamptz AS until
@@ -123,18 +124,18 @@ CREATE VIEW inqud.daily WITH (security_invoker = true) AS
 			NULL, e.paid_amount, e.received, e.fees, e.credited
 		FROM inqud._day_ended d CROSS JOIN LATERAL (
 			SELECT c.project, c.currency, c.pay_currency AS asset,
-				count(*) FILTER (WHERE c.status = 'SUCCESS') AS paid,
-				count(*) FILTER (WHERE c.status = 'CONFLICT') AS conflict,
-				count(*) FILTER (WHERE c.status = 'EXPIRED') AS expired,
-				sum(c.amount) FILTER (WHERE c.status = 'SUCCESS') AS paid_amount,
-				sum(c.paid_amount) FILTER (WHERE c.status = 'SUCCESS') AS received,
-				sum(c.merchant_fee) FILTER (WHERE c.status = 'SUCCESS') AS fees,
-				sum(c.processing_amount) FILTER (WHERE c.status = 'SUCCESS') AS credited
+				count(*) FILTER (WHERE c.paid_at IS NOT NULL) AS paid,
+				count(*) FILTER (WHERE c.status = 'CONFLICT' AND c.paid_at IS NULL) AS conflict,
+				count(*) FILTER (WHERE c.status = 'EXPIRED' AND c.paid_at IS NULL) AS expired,
+				sum(c.amount) FILTER (WHERE c.paid_at IS NOT NULL) AS paid_amount,
+				sum(c.paid_amount) FILTER (WHERE c.paid_at IS NOT NULL) AS received,
+				sum(c.merchant_fee) FILTER (WHERE c.paid_at IS NOT NULL) AS fees,
+				sum(c.processing_amount) FILTER (WHERE c.paid_at IS NOT NULL) AS credited
 			FROM inqud.checkout c
 			WHERE inqud._is_ended(c.status)
-				AND inqud._ended_at(c.status_at, c.closed_at) >= d.since
-				AND inqud._ended_at(c.status_at, c.closed_at) < d.until
-				AND inqud._ended_at(c.status_at, c.closed_at)::date = d.day
+				AND inqud._ended_at(c.paid_at, c.status_at, c.closed_at) >= d.since
+				AND inqud._ended_at(c.paid_at, c.status_at, c.closed_at) < d.until
+				AND inqud._ended_at(c.paid_at, c.status_at, c.closed_at)::date = d.day
 			GROUP BY 1, 2, 3) AS e
 	) AS a
 	GROUP BY 1, 2, 3;
@@ -144,8 +145,8 @@ COMMENT ON COLUMN inqud.daily.day IS 'day in the session''s time zone';
 COMMENT ON COLUMN inqud.daily.currency IS 'currency of the price; null where the payer chose the amount';
 COMMENT ON COLUMN inqud.daily.created IS 'checkouts made on this day';
 COMMENT ON COLUMN inqud.daily.paid IS 'checkouts paid on this day, whenever they were made';
-COMMENT ON COLUMN inqud.daily.conflict IS 'checkouts that came into conflict on this day';
-COMMENT ON COLUMN inqud.daily.expired IS 'checkouts that expired on this day';
+COMMENT ON COLUMN inqud.daily.conflict IS 'checkouts that came into conflict on this day, and were never paid';
+COMMENT ON COLUMN inqud.daily.expired IS 'checkouts that expired on this day, and were never paid';
 COMMENT ON COLUMN inqud.daily.created_amount IS 'sum of the prices of what was made, in currency';
 COMMENT ON COLUMN inqud.daily.paid_amount IS 'sum of the prices of what was paid, in currency';
 COMMENT ON COLUMN inqud.daily.received IS 'what arrived for what was paid: a sum for each asset';
@@ -166,19 +167,19 @@ CREATE VIEW inqud.funnel WITH (security_invoker = true) AS
 			count(*) FILTER (WHERE s.step >= 1) AS opened,
 			count(*) FILTER (WHERE s.step >= 2) AS chosen,
 			count(*) FILTER (WHERE s.step >= 3) AS detected,
-			count(*) FILTER (WHERE c.status = 'SUCCESS') AS paid,
-			count(*) FILTER (WHERE c.status = 'CONFLICT') AS conflict,
-			count(*) FILTER (WHERE c.status = 'EXPIRED') AS expired,
+			count(*) FILTER (WHERE c.paid_at IS NOT NULL) AS paid,
+			count(*) FILTER (WHERE c.status = 'CONFLICT' AND c.paid_at IS NULL) AS conflict,
+			count(*) FILTER (WHERE c.status = 'EXPIRED' AND c.paid_at IS NULL) AS expired,
 			count(*) FILTER (WHERE c.state = 'failed') AS failed,
 			count(*) FILTER (WHERE c.state = 'canceled') AS canceled,
 			count(*) FILTER (WHERE c.state IN ('queued', 'open')) AS unfinished,
-			percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY inqud._ended_at(c.status_at, c.closed_at) - c.opened_at)
-				FILTER (WHERE c.status = 'SUCCESS') AS percentiles
+			percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY c.paid_at - c.opened_at)
+				FILTER (WHERE c.paid_at IS NOT NULL) AS percentiles
 		FROM inqud.checkout c
 			-- OFFSET: once for each row, and for no row that is left out
 			CROSS JOIN LATERAL (SELECT CASE
 				WHEN c.checkout_id IS NULL THEN 0
-				WHEN c.status IN ('PAYMENT_DETECTED', 'SUCCESS', 'CONFLICT') OR c.paid_amount > 0 OR c.tx_hash IS NOT NULL THEN 3
+				WHEN c.status IN ('PAYMENT_DETECTED', 'CONFLICT') OR c.paid_at IS NOT NULL OR c.paid_amount > 0 OR c.tx_hash IS NOT NULL THEN 3
 				ELSE greatest(1,
 					CASE WHEN c.status = 'REQUEST_CREATED' OR c.request_id IS NOT NULL OR c.pay_currency IS NOT NULL THEN 2 END,
 					(SELECT max(CASE e.status_to WHEN 'REQUEST_CREATED' THEN 2 ELSE 3 END) FROM inqud.event e
@@ -194,9 +195,9 @@ COMMENT ON COLUMN inqud.funnel.created IS 'step 0: checkouts asked for; the sum 
 COMMENT ON COLUMN inqud.funnel.opened IS 'step 1: came into being at Inqud, so that there was a payment page';
 COMMENT ON COLUMN inqud.funnel.chosen IS 'step 2: the payer chose a currency and was shown an address';
 COMMENT ON COLUMN inqud.funnel.detected IS 'step 3: money was seen';
-COMMENT ON COLUMN inqud.funnel.paid IS 'step 4: SUCCESS';
-COMMENT ON COLUMN inqud.funnel.conflict IS 'ended in CONFLICT';
-COMMENT ON COLUMN inqud.funnel.expired IS 'ended in EXPIRED';
+COMMENT ON COLUMN inqud.funnel.paid IS 'step 4: SUCCESS was said, whatever was said later';
+COMMENT ON COLUMN inqud.funnel.conflict IS 'ended in CONFLICT, and never paid';
+COMMENT ON COLUMN inqud.funnel.expired IS 'ended in EXPIRED, and never paid';
 COMMENT ON COLUMN inqud.funnel.failed IS 'refused by Inqud, or given up';
 COMMENT ON COLUMN inqud.funnel.canceled IS 'canceled before they were sent';
 COMMENT ON COLUMN inqud.funnel.unfinished IS 'not at an end yet';

@@ -20,10 +20,10 @@ CREATE FUNCTION inqud._is_final(status text) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN coalesce(inqud._is_ended(status), false);
 
-/* When a checkout ended: as Inqud says, else when that was first seen.  A CASE does not count as leaking. */
-CREATE FUNCTION inqud._ended_at(status_at timestamptz, closed_at timestamptz) RETURNS timestamptz
+/* When a checkout was paid, else when it ended: as Inqud says, else when that was first seen.  A CASE does not count as leaking. */
+CREATE FUNCTION inqud._ended_at(paid_at timestamptz, status_at timestamptz, closed_at timestamptz) RETURNS timestamptz
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN status_at IS NULL THEN closed_at ELSE status_at END;
+	RETURN CASE WHEN paid_at IS NOT NULL THEN paid_at WHEN status_at IS NULL THEN closed_at ELSE status_at END;
 
 /* True for the statuses before a final one.  A word that is neither is unknown, counts as unpaid and is followed. */
 CREATE FUNCTION inqud._is_known_open(status text) RETURNS boolean

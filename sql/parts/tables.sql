@@ -48,7 +48,10 @@ CREATE TABLE inqud.checkout (
 	reply jsonb,
 	canceled_at timestamptz,
 	request_id text,
-	payment_id text
+	payment_id text,
+	paid_at timestamptz,
+	money_event bigint,
+	contradiction bigint
 ) WITH (fillfactor = 85);
 
 -- An order has one current checkout; a checkout id of Inqud stands once.
@@ -62,13 +65,14 @@ CREATE INDEX checkout_request_id ON inqud.checkout (request_id) WHERE request_id
 CREATE INDEX checkout_payment_id ON inqud.checkout (payment_id) WHERE payment_id IS NOT NULL;
 -- Reports of some time: what was made then, and what came to its end.
 CREATE INDEX checkout_created_at ON inqud.checkout (created_at);
-CREATE INDEX checkout_ended ON inqud.checkout (inqud._ended_at(status_at, closed_at))
+CREATE INDEX checkout_ended ON inqud.checkout (inqud._ended_at(paid_at, status_at, closed_at))
 	WHERE inqud._is_ended(status);
 -- The few rows that inqud.trouble is about; its conditions repeat these.
 CREATE INDEX checkout_trouble ON inqud.checkout (id)
 	WHERE state = 'failed' AND current OR status = 'CONFLICT' AND canceled_at IS NULL
 		OR error IS NOT NULL AND state IN ('queued', 'open', 'closed')
-		OR state = 'open' AND NOT inqud._is_known_open(status);
+		OR state = 'open' AND NOT inqud._is_known_open(status)
+		OR NOT current AND money_event IS NOT NULL;
 
 COMMENT ON TABLE inqud.checkout IS 'one row per checkout, written only by the functions of inqud';
 COMMENT ON COLUMN inqud.checkout.id IS 'our number of the checkout';
@@ -85,7 +89,7 @@ COMMENT ON COLUMN inqud.checkout.return_url IS 'where the payer''s browser goes 
 COMMENT ON COLUMN inqud.checkout.expires_at IS 'end of validity; null until sent if it was not given';
 COMMENT ON COLUMN inqud.checkout.extra IS 'further members sent to Inqud';
 COMMENT ON COLUMN inqud.checkout.state IS 'queued, open, closed, failed (refused or given up) or canceled (before it was sent)';
-COMMENT ON COLUMN inqud.checkout.status IS 'Inqud''s word; only SUCCESS means paid';
+COMMENT ON COLUMN inqud.checkout.status IS 'Inqud''s last word; only SUCCESS means paid, see paid_at';
 COMMENT ON COLUMN inqud.checkout.reason IS 'Inqud''s reason for a problem, such as UNDERPAID';
 COMMENT ON COLUMN inqud.checkout.checkout_id IS 'Inqud''s id, CCO-...';
 COMMENT ON COLUMN inqud.checkout.acquiring_url IS 'payment page';
@@ -108,6 +112,9 @@ COMMENT ON COLUMN inqud.checkout.reply IS 'last full reply that brought news';
 COMMENT ON COLUMN inqud.checkout.canceled_at IS 'when inqud_cancel gave the order free';
 COMMENT ON COLUMN inqud.checkout.request_id IS 'Inqud''s id of the linked request, CAPD-...';
 COMMENT ON COLUMN inqud.checkout.payment_id IS 'Inqud''s id of the payment, PMT-...';
+COMMENT ON COLUMN inqud.checkout.paid_at IS 'when Inqud first said SUCCESS, by its own time if it has one; it never changes, and the order counts as paid by it whatever is said later';
+COMMENT ON COLUMN inqud.checkout.money_event IS 'events with a greater number came after the last SUCCESS or CONFLICT; null while there was none, or once inqud_cancel has given the order free after it';
+COMMENT ON COLUMN inqud.checkout.contradiction IS 'a digest of what Inqud said last against this row, so that the same is an anomaly once; null: nothing';
 
 CREATE TABLE inqud.queue (
 	checkout bigint PRIMARY KEY,
@@ -197,13 +204,14 @@ CREATE TABLE inqud.event (
 	detail text
 );
 CREATE INDEX event_checkout ON inqud.event (checkout);
-CREATE INDEX event_anomaly ON inqud.event (checkout) WHERE kind = 'anomaly';
+-- What stands in inqud.trouble until inqud_resolve, and what has settled it.
+CREATE INDEX event_anomaly ON inqud.event (checkout) WHERE kind IN ('anomaly', 'again', 'resolved');
 
 COMMENT ON TABLE inqud.event IS 'history: one row per change or fault, never changed';
 COMMENT ON COLUMN inqud.event.id IS 'number of the event';
 COMMENT ON COLUMN inqud.event.checkout IS 'inqud.checkout.id';
 COMMENT ON COLUMN inqud.event.at IS 'when it was recorded';
-COMMENT ON COLUMN inqud.event.kind IS 'created, status, changed, webhook, error, failed, canceled, retried, hook (on_status failed), anomaly';
+COMMENT ON COLUMN inqud.event.kind IS 'created, status, changed, webhook, error, failed, canceled, retried, hook (on_status failed), anomaly, again (the order was inserted once more), resolved (by inqud_resolve)';
 COMMENT ON COLUMN inqud.event.status_from IS 'status before';
 COMMENT ON COLUMN inqud.event.status_to IS 'status after';
 COMMENT ON COLUMN inqud.event.reason IS 'Inqud''s reason';

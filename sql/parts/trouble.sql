@@ -15,13 +15,6 @@ CREATE VIEW inqud._trouble_failed WITH (security_invoker = true) AS
 		'mend the cause, then inqud_retry(' || c.id || '), or inqud_cancel(' || c.id || ')' AS advice
 	FROM inqud.checkout c WHERE c.state = 'failed' AND c.current;
 
-/* Money arrived, and something is wrong with it. */
-CREATE VIEW inqud._trouble_conflict WITH (security_invoker = true) AS
-	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'conflict' AS trouble, inqud._ended_at(c.status_at, c.closed_at) AS since,
-		concat_ws(' ', 'Inqud says CONFLICT', c.reason, 'paid ' || c.paid_amount || ' of ' || c.pay_amount || ' ' || c.pay_currency) AS detail,
-		'decide with the payer and Inqud; inqud_cancel(' || c.id || ') lets the order have another checkout' AS advice
-	FROM inqud.checkout c WHERE c.status = 'CONFLICT' AND c.canceled_at IS NULL;
-
 /* A word that this version does not know. */
 CREATE VIEW inqud._trouble_status WITH (security_invoker = true) AS
 	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'unknown status' AS trouble, c.updated_at AS since,
@@ -102,11 +95,85 @@ CREATE VIEW inqud._trouble_foreign WITH (security_invoker = true) AS
 	FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
 	WHERE q.home <> (SELECT inqud._home());
 
-/* Late or double money. */
+/*
+ * ---- What stands until inqud_resolve ----
+ *
+ * An event "resolved" of a checkout settles what has a smaller number there: events, and
+ * the last SUCCESS or CONFLICT (money_event).  Numbers say what came first, since a clock
+ * may be set back.
+ */
+
+/* Money arrived, and something is wrong with it. */
+CREATE VIEW inqud._trouble_conflict WITH (security_invoker = true) AS
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'conflict' AS trouble,
+		inqud._ended_at(c.paid_at, c.status_at, c.closed_at) AS since,
+		concat_ws(' ', 'Inqud says CONFLICT', c.reason, 'paid ' || c.paid_amount || ' of ' || c.pay_amount || ' ' || c.pay_currency) AS detail,
+		'decide with the payer and Inqud; inqud_cancel(' || c.id || ') lets the order have another checkout, inqud_resolve('
+			|| c.id || ', note) keeps it' AS advice
+	FROM inqud.checkout c WHERE c.status = 'CONFLICT' AND c.canceled_at IS NULL AND c.paid_at IS NULL
+		AND NOT EXISTS (SELECT FROM inqud.event r WHERE r.checkout = c.id AND r.kind = 'resolved' AND r.id > c.money_event);
+
+/* What Inqud said against the record, or what should not be. */
 CREATE VIEW inqud._trouble_anomaly WITH (security_invoker = true) AS
 	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'anomaly' AS trouble, e.at AS since, e.detail,
-		'look at the checkouts of this order; a refund may be due' AS advice
-	FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE e.kind = 'anomaly';
+		'look at ' || coalesce(c.checkout_id, 'the order') || ' in the Inqud app'
+			|| CASE WHEN c.paid_at IS NOT NULL THEN '; the order counts as paid meanwhile' ELSE '' END
+			|| '; then inqud_resolve(' || c.id || ', note)' AS advice
+	FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout
+	WHERE e.kind = 'anomaly'
+		AND NOT EXISTS (SELECT FROM inqud.event r WHERE r.checkout = e.checkout AND r.kind = 'resolved' AND r.id > e.id);
+
+/* An order was inserted that has its checkout already. */
+CREATE VIEW inqud._trouble_again WITH (security_invoker = true) AS
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'again' AS trouble, e.at AS since, e.detail,
+		'was a number used twice? Then give the new order another one; inqud_resolve(' || c.id || ', note) if all is well' AS advice
+	FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout
+	WHERE e.kind = 'again'
+		AND NOT EXISTS (SELECT FROM inqud.event r WHERE r.checkout = e.checkout AND r.kind = 'resolved' AND r.id > e.id);
+
+/*
+ * Money for a checkout that is not its order's current one.  One that was made by hand in
+ * Inqud's app, and names no order, is no trouble; where its order has no other row here,
+ * nothing was replaced.
+ */
+CREATE VIEW inqud._trouble_late WITH (security_invoker = true) AS
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'anomaly' AS trouble,
+		inqud._ended_at(c.paid_at, c.status_at, c.closed_at) AS since,
+		CASE WHEN c.paid_at IS NOT NULL THEN 'paid' ELSE 'money arrived' END
+			|| CASE WHEN c.canceled_at IS NOT NULL THEN ' after it was canceled' WHEN o.other THEN ' after it was replaced'
+				ELSE ', and the order has no other checkout here' END AS detail,
+		CASE WHEN c.canceled_at IS NOT NULL OR o.other THEN 'look at the checkouts of this order; a refund may be due'
+			ELSE 'compare it with order ' || c.order_id || ', which did not ask for it here' END
+			|| '; then inqud_resolve(' || c.id || ', note)' AS advice
+	FROM inqud.checkout c CROSS JOIN LATERAL (SELECT
+			EXISTS (SELECT FROM inqud.checkout x WHERE x.project = c.project AND x.order_id = c.order_id AND x.current)
+			OR EXISTS (SELECT FROM inqud.checkout x WHERE x.project = c.project AND x.order_id = c.order_id AND NOT x.current
+				AND x.id <> c.id) AS other) AS o
+	WHERE NOT c.current AND c.money_event IS NOT NULL AND c.order_id IS NOT NULL
+		AND NOT EXISTS (SELECT FROM inqud.event r WHERE r.checkout = c.id AND r.kind = 'resolved' AND r.id > c.money_event);
+
+/* Two checkouts of an order are paid: said of the one that was paid later.  One of them is not current. */
+CREATE VIEW inqud._trouble_twice WITH (security_invoker = true) AS
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'anomaly' AS trouble, c.closed_at AS since,
+		'paid twice: checkout ' || CASE WHEN c.id = n.id THEN s.id ELSE n.id END || ' of the same order is paid too' AS detail,
+		'look at the checkouts of this order; a refund may be due; then inqud_resolve(' || c.id || ', note)' AS advice
+	FROM inqud.checkout n CROSS JOIN LATERAL (
+			SELECT x.id, x.money_event FROM inqud.checkout x
+			WHERE x.project = n.project AND x.order_id = n.order_id AND x.current AND x.paid_at IS NOT NULL
+			UNION ALL
+			SELECT x.id, x.money_event FROM inqud.checkout x
+			WHERE x.project = n.project AND x.order_id = n.order_id AND NOT x.current AND x.paid_at IS NOT NULL AND x.id < n.id) AS s
+		JOIN inqud.checkout c ON c.id = CASE WHEN s.money_event > n.money_event THEN s.id ELSE n.id END
+	WHERE NOT n.current AND n.money_event IS NOT NULL AND n.paid_at IS NOT NULL AND s.money_event IS NOT NULL
+		AND NOT EXISTS (SELECT FROM inqud.event r WHERE r.checkout = c.id AND r.kind = 'resolved' AND r.id > c.money_event);
+
+/* All that inqud_resolve settles. */
+CREATE VIEW inqud._unsettled WITH (security_invoker = true) AS
+	SELECT * FROM inqud._trouble_conflict
+	UNION ALL SELECT * FROM inqud._trouble_anomaly
+	UNION ALL SELECT * FROM inqud._trouble_again
+	UNION ALL SELECT * FROM inqud._trouble_late
+	UNION ALL SELECT * FROM inqud._trouble_twice;
 
 /* A webhook named something that could not be read so far. */
 CREATE VIEW inqud._trouble_webhook WITH (security_invoker = true) AS
@@ -169,7 +236,7 @@ CREATE VIEW inqud._trouble_notices WITH (security_invoker = true) AS
 
 CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 	SELECT * FROM inqud._trouble_failed
-	UNION ALL SELECT * FROM inqud._trouble_conflict
+	UNION ALL SELECT * FROM inqud._unsettled
 	UNION ALL SELECT * FROM inqud._trouble_status
 	UNION ALL SELECT * FROM inqud._trouble_call
 	UNION ALL SELECT * FROM inqud._trouble_not_picked_up
@@ -177,7 +244,6 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 	UNION ALL SELECT * FROM inqud._trouble_on_status
 	UNION ALL SELECT * FROM inqud._trouble_on_status_slow
 	UNION ALL SELECT * FROM inqud._trouble_foreign
-	UNION ALL SELECT * FROM inqud._trouble_anomaly
 	UNION ALL SELECT * FROM inqud._trouble_webhook
 	UNION ALL SELECT * FROM inqud._trouble_no_worker
 	UNION ALL SELECT * FROM inqud._trouble_not_recorded

@@ -96,7 +96,7 @@ BEGIN
 			INSERT INTO inqud.queue AS k (checkout, home, project, kind, due_at, poke, phase, tail_from)
 				VALUES (c.id, inqud._home(), c.project, 'read', clock_timestamp(), 1,
 					CASE WHEN c.state = 'closed' THEN 'check' ELSE 'active' END,
-					CASE WHEN c.state = 'closed' THEN c.closed_at ELSE coalesce(c.expires_at, clock_timestamp()) END)
+					CASE WHEN c.state = 'closed' THEN c.closed_at ELSE greatest(coalesce(c.expires_at, clock_timestamp()), c.created_at) END)
 				ON CONFLICT (checkout) DO UPDATE
 					SET poke = k.poke + 1,
 						due_at = least(k.due_at, inqud._read_from(c.updated_at, k.read_at, k.attempts))

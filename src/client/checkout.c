@@ -315,14 +315,14 @@ const InqudField inqud_checkout_fields[INQUD_N_FIELDS] =
 	{"fixedAmount", "currency", INQUD_FIELD_TEXT, false, 1000, TARGET(fixed_currency), INQUD_KEEP_APART},
 	{"request", "id", INQUD_FIELD_TOKEN, false, 200, TARGET(request_id), INQUD_KEEP_LAST},
 	{"request", "paymentId", INQUD_FIELD_TOKEN, false, 200, TARGET(payment_id), INQUD_KEEP_LAST},
-	{"request", "payAmount", INQUD_FIELD_AMOUNT, false, 0, TARGET(pay_amount), INQUD_KEEP_DETAIL},
-	{"request", "currency", INQUD_FIELD_TEXT, false, 1000, TARGET(pay_currency), INQUD_KEEP_DETAIL},
-	{"request", "blockchain", INQUD_FIELD_TEXT, false, 1000, TARGET(pay_blockchain), INQUD_KEEP_DETAIL},
-	{"request", "paidAmount", INQUD_FIELD_AMOUNT, false, 0, TARGET(paid_amount), INQUD_KEEP_DETAIL},
-	{"request", "overpaid", INQUD_FIELD_FLAG, false, 0, TARGET(overpaid), INQUD_KEEP_DETAIL},
+	{"request", "payAmount", INQUD_FIELD_AMOUNT, false, 0, TARGET(pay_amount), INQUD_KEEP_PAYMENT},
+	{"request", "currency", INQUD_FIELD_TEXT, false, 1000, TARGET(pay_currency), INQUD_KEEP_PAYMENT},
+	{"request", "blockchain", INQUD_FIELD_TEXT, false, 1000, TARGET(pay_blockchain), INQUD_KEEP_PAYMENT},
+	{"request", "paidAmount", INQUD_FIELD_AMOUNT, false, 0, TARGET(paid_amount), INQUD_KEEP_PAYMENT},
+	{"request", "overpaid", INQUD_FIELD_FLAG, false, 0, TARGET(overpaid), INQUD_KEEP_PAYMENT},
 	{"request", "txHash", INQUD_FIELD_TEXT, false, 1000, TARGET(tx_hash), INQUD_KEEP_DETAIL},
-	{"request", "merchantPlatformFee", INQUD_FIELD_AMOUNT, false, 0, TARGET(merchant_fee), INQUD_KEEP_LAST},
-	{"request", "processingAmount", INQUD_FIELD_AMOUNT, false, 0, TARGET(processing_amount), INQUD_KEEP_LAST}
+	{"request", "merchantPlatformFee", INQUD_FIELD_AMOUNT, false, 0, TARGET(merchant_fee), INQUD_KEEP_MONEY},
+	{"request", "processingAmount", INQUD_FIELD_AMOUNT, false, 0, TARGET(processing_amount), INQUD_KEEP_MONEY}
 };
 
 const char *
@@ -360,9 +360,9 @@ inqud_checkout_hide(InqudCheckout *checkout, InqudLost *lost, InqudHider *hider)
 	return NULL;
 }
 
-/* FNV-1a: quick, and it need not withstand collisions made on purpose. */
-static uint64_t
-hash_bytes(uint64_t hash, const void *data, size_t len)
+/* Quick, and it need not withstand collisions made on purpose. */
+uint64_t
+inqud_hash_bytes(uint64_t hash, const void *data, size_t len)
 {
 	const uint8_t *bytes = data;
 	size_t		i;
@@ -372,19 +372,19 @@ hash_bytes(uint64_t hash, const void *data, size_t len)
 	return hash;
 }
 
-static uint64_t
-hash_text(uint64_t hash, const char *text)
+uint64_t
+inqud_hash_text(uint64_t hash, const char *text)
 {
 	/* absent, empty, and where a text ends must all differ */
 	if (text == NULL)
-		return hash_bytes(hash, "\1", 1);
-	return hash_bytes(hash, text, strlen(text) + 1);
+		return inqud_hash_bytes(hash, "\1", 1);
+	return inqud_hash_bytes(hash, text, strlen(text) + 1);
 }
 
 uint64_t
 inqud_checkout_hash(const InqudCheckout *checkout)
 {
-	uint64_t	hash = UINT64_C(0xcbf29ce484222325);
+	uint64_t	hash = INQUD_HASH_START;
 	int			i;
 
 	for (i = 0; i < INQUD_N_FIELDS; i++)
@@ -392,13 +392,13 @@ inqud_checkout_hash(const InqudCheckout *checkout)
 		const char *target = (const char *) checkout + inqud_checkout_fields[i].offset;
 
 		if (inqud_checkout_fields[i].type == INQUD_FIELD_TIME)
-			hash = hash_bytes(hash, target, sizeof(int64_t));
+			hash = inqud_hash_bytes(hash, target, sizeof(int64_t));
 		else if (inqud_checkout_fields[i].type == INQUD_FIELD_FLAG)
-			hash = hash_bytes(hash, target, sizeof(int));
+			hash = inqud_hash_bytes(hash, target, sizeof(int));
 		else
-			hash = hash_text(hash, *(const char *const *) target);
+			hash = inqud_hash_text(hash, *(const char *const *) target);
 	}
-	hash = hash_bytes(hash, checkout->has_request ? "y" : "n", 1);
-	hash = hash_text(hash, checkout->lost);
+	hash = inqud_hash_bytes(hash, checkout->has_request ? "y" : "n", 1);
+	hash = inqud_hash_text(hash, checkout->lost);
 	return hash != 0 ? hash : 1;
 }

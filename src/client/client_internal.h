@@ -193,7 +193,9 @@ typedef enum InqudKeep
 	INQUD_KEEP_APART,			/* by another rule, or not recorded */
 	INQUD_KEEP_FIRST,			/* what is recorded stays */
 	INQUD_KEEP_LAST,			/* the reply's is taken */
-	INQUD_KEEP_DETAIL			/* the same, and its change alone is an event */
+	INQUD_KEEP_MONEY,			/* the same, until it is paid; then what SUCCESS said stays */
+	INQUD_KEEP_PAYMENT,			/* the same, and its change alone is an event */
+	INQUD_KEEP_DETAIL			/* the reply's is taken, and its change alone is an event */
 } InqudKeep;
 
 typedef struct InqudField
@@ -300,6 +302,11 @@ extern const char *inqud_checkout_read(InqudJson *json, InqudCheckout *checkout,
 									   InqudLost *lost);
 extern uint64_t inqud_checkout_hash(const InqudCheckout *checkout);
 
+/* FNV-1a over more bytes; begin with INQUD_HASH_START. */
+#define INQUD_HASH_START UINT64_C(0xcbf29ce484222325)
+extern uint64_t inqud_hash_bytes(uint64_t hash, const void *data, size_t len);
+extern uint64_t inqud_hash_text(uint64_t hash, const char *text);
+
 /*
  * Lose the texts that contain a secret of INQUD_SECRET_MIN bytes or more.  Returns the
  * name of the essential member that does, which cannot be lost; else NULL.
@@ -354,8 +361,27 @@ extern int64_t inqud_next_tick(int64_t id, int64_t step, int64_t now);
 
 /* ---- merge.c ---- */
 
+/*
+ * Lay a reply over a record: what is absent from the reply stays, a status that is not
+ * final does not follow one that is, and what was paid stays as SUCCESS said it first.
+ * Returns whether anything changes.
+ */
+extern bool inqud_merge_reply(InqudRecord *record, const InqudCheckout *reply);
+
+/* Does it say other amounts or another asset than those that are recorded of a payment? */
+extern bool inqud_pays_otherwise(const InqudRecord *record, const InqudCheckout *reply);
+
+/*
+ * A digest of what a reply says against a record: its status and, each if that is
+ * asked for, what was ordered and what was paid.  Never 0.
+ */
+extern int64_t inqud_digest_against(const InqudCheckout *reply, bool ordered, bool paid);
+
 /* The sentence that says in what a reply differs from what was ordered; or INQUD_SAYS_NOTHING. */
 extern InqudSentence inqud_misfit(const InqudRecord *checkout, const InqudCheckout *reply);
+
+/* What a reply says there instead. */
+extern const char *inqud_misfit_text(const InqudRecord *checkout, const InqudCheckout *reply, InqudSentence misfit);
 
 /* Are both the same text, or both NULL? */
 extern bool inqud_same_text(const char *a, const char *b);

@@ -601,6 +601,9 @@ typedef struct InqudRecord
 	InqudCheckout is;
 	int64_t		made_at;		/* when the row was made */
 	int64_t		closed_at;
+	int64_t		paid_at;		/* SUCCESS was said first; never changes */
+	bool		holds_money;	/* SUCCESS or CONFLICT was said, and the order was not given free after it */
+	int64_t		contradiction;	/* digest of what was said last against this record; 0 = nothing */
 	const char *error;
 	InqudFault	fault;
 } InqudRecord;
@@ -650,22 +653,14 @@ typedef struct InqudEnding
 	const char *named_order;	/* INQUD_AIM_FOUND: it names this order and fits none of its rows */
 } InqudEnding;
 
-/* Another checkout of the same order. */
-typedef struct InqudSibling
-{
-	int64_t		id;
-	bool		paid;
-	bool		unsent;			/* queued, and nobody is sending it */
-} InqudSibling;
-
 /* What else was found when the rows were looked up. */
 typedef struct InqudFacts
 {
 	int64_t		now;
 	int64_t		held_by;		/* id of another row with the reply's id; 0 = none */
 	bool		alone;			/* the order has no other row */
-	const InqudSibling *siblings;	/* when it has, and the decision has asked for them */
-	int			n_siblings;
+	const int64_t *unsent;		/* when it has, and the decision has asked: those queued that nobody is sending */
+	int			n_unsent;
 } InqudFacts;
 
 /* The sentences of errors and of the history, for people; with what stands in them. */
@@ -676,16 +671,16 @@ typedef enum InqudSentence
 	INQUD_SAYS_REPEATED,		/* text, and that the call will be repeated */
 	INQUD_SAYS_LOST,			/* text: names of members that cannot be stored */
 	INQUD_SAYS_UNKNOWN_STATUS,
-	INQUD_SAYS_LATE_MONEY,		/* text: what arrived; other: after what */
-	INQUD_SAYS_PAID_TWICE,		/* number: the other row's id */
 	INQUD_SAYS_SECOND_ANSWER,	/* number: the first row's id */
 	INQUD_SAYS_REOPENED,		/* text: the new status; other: the old one */
+	INQUD_SAYS_TAKEN_BACK,		/* text: the new status; other: SUCCESS or CONFLICT */
+	INQUD_SAYS_OTHER_PAYMENT,
 	INQUD_SAYS_FOUND,
 	INQUD_SAYS_FITS_NONE,		/* text: the order */
 	INQUD_SAYS_UNREAD,			/* text: Inqud's id; other: why */
 	INQUD_SAYS_NOT_SENT,
 	INQUD_SAYS_GIVEN_UP,		/* number: attempts; text: why */
-	INQUD_SAYS_OTHER_ORDER,
+	INQUD_SAYS_OTHER_ORDER,		/* these of a read have text: what it says instead; other: its status */
 	INQUD_SAYS_OTHER_PROJECT,
 	INQUD_SAYS_OTHER_TYPE,
 	INQUD_SAYS_OTHER_AMOUNT,
@@ -741,13 +736,14 @@ typedef enum InqudQueueAction
 } InqudQueueAction;
 
 #define INQUD_MAX_SIBLINGS 8
-#define INQUD_MAX_NOTES (8 + INQUD_MAX_SIBLINGS)
+#define INQUD_MAX_NOTES 8
 
 typedef struct InqudDecision
 {
 	InqudApplied applied;
 	bool		write;			/* the checkout becomes "record" */
 	bool		keep_reply;		/* and the whole reply is stored */
+	bool		money;			/* SUCCESS or CONFLICT has come; the row notes from which event on */
 	InqudRecord record;			/* without error: */
 	InqudSaying error;
 	InqudQueueAction queue;
@@ -771,10 +767,10 @@ extern void inqud_decide(const InqudRecord *checkout, const InqudQueueRow *queue
 						 const InqudFacts *facts, InqudDecision *decision);
 
 /*
- * Lay a reply over a record: what is absent from the reply stays, and a status that
- * is not final does not follow one that is.  Returns whether anything changes.
+ * Lay a reply to a read over a record as it would be recorded, for a caller that
+ * cannot record it.  False for the reply of another order, which is left aside.
  */
-extern bool inqud_merge_reply(InqudRecord *record, const InqudCheckout *reply);
+extern bool inqud_show_reply(InqudRecord *record, const InqudCheckout *reply, int64_t now);
 
 /* Is it SUCCESS, CONFLICT or EXPIRED, which Inqud changes only in exceptional cases?  False for NULL. */
 extern bool inqud_is_final(const char *status);

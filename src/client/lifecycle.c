@@ -17,8 +17,14 @@
  * A read
  *	  nothing new		nothing is written
  *	  news				recorded, except a status that is not final after a final one
+ *	  of another order	not recorded, whatever it says: another order, project, type or amount
+ *	  against the record	an anomaly, said once for each thing that is said: any word after
+ *						SUCCESS, any but SUCCESS after CONFLICT, other amounts than were paid
  *	  perhaps stale		another answer was recorded during the call: read again
  *	  failed			the error is recorded, the status stays
+ *
+ * The first SUCCESS sets paid_at, which never changes.  An order is paid by it, whatever
+ * is said later, and its amounts stay as SUCCESS said them first.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,6 +68,12 @@ is_paid(const char *status)
 	return inqud_same_text(status, "SUCCESS");
 }
 
+static bool
+is_conflict(const char *status)
+{
+	return inqud_same_text(status, "CONFLICT");
+}
+
 /* ---- Pieces of a decision ---- */
 
 /* What a decision is made of; "d" is being filled in. */
@@ -80,16 +92,6 @@ note(Case *k, InqudEventKind kind, InqudSentence what, const char *text)
 	InqudNote  *n = &k->d->notes[k->d->n_notes++];
 
 	*n = (InqudNote) {.kind = kind,.says = {.what = what,.text = text},.of_reply = true};
-	return n;
-}
-
-/* A note that no reply has caused by itself. */
-static InqudNote *
-note_anomaly(Case *k, InqudSentence what)
-{
-	InqudNote  *n = note(k, INQUD_EVENT_ANOMALY, what, NULL);
-
-	n->of_reply = false;
 	return n;
 }
 
@@ -127,17 +129,21 @@ phase_of(const Case *k)
 	return INQUD_PHASE_CHECK;
 }
 
-/* From when a checkout is read more rarely. */
+/*
+ * From when a checkout is read more rarely: its expiry, but not before its row was made.
+ * A reply may say an expiry that is long past.
+ */
 static int64_t
 tail_of(const Case *k)
 {
 	const InqudRecord *after = &k->d->record;
+	int64_t		tail = after->is.expires_at;
 
 	if (inqud_is_final(after->is.status))
 		return k->facts->now;
-	if (after->is.expires_at != 0)
-		return after->is.expires_at;
-	return (after->is.created_at != 0 ? after->is.created_at : after->made_at) + LIFE_DEFAULT;
+	if (tail == 0)
+		tail = (after->is.created_at != 0 ? after->is.created_at : after->made_at) + LIFE_DEFAULT;
+	return tail > after->made_at ? tail : after->made_at;
 }
 
 /* Record how the checkout is followed from here. */
@@ -169,35 +175,17 @@ follow(Case *k, InqudPhase phase, int64_t tail_from)
 		k->d->queue = INQUD_QUEUE_PUT;
 }
 
-/* Note that a replaced or canceled row was paid, and that an order was paid twice. */
+/* What waits to be sent for an order that is paid is not sent. */
 static void
-note_late_money(Case *k)
+drop_siblings(Case *k)
 {
-	const InqudRecord *after = &k->d->record;
-	bool		paid = is_paid(after->is.status);
-	InqudNote  *n;
 	int			i;
 
-	if (!after->current && (paid || inqud_same_text(after->is.status, "CONFLICT")))
-	{
-		n = note_anomaly(k, INQUD_SAYS_LATE_MONEY);
-		n->says.text = paid ? "paid" : "money arrived";
-		n->says.other = after->canceled ? "canceled" : "replaced";
-	}
-	if (!paid || k->facts->alone)
+	if (!is_paid(k->d->record.is.status) || k->facts->alone)
 		return;
-	k->d->ask_siblings = k->facts->siblings == NULL;
-	if (k->d->ask_siblings)
-		return;
-	for (i = 0; i < k->facts->n_siblings && i < INQUD_MAX_SIBLINGS; i++)
-	{
-		const InqudSibling *sibling = &k->facts->siblings[i];
-
-		if (sibling->paid)
-			note_anomaly(k, INQUD_SAYS_PAID_TWICE)->says.number = sibling->id;
-		else if (sibling->unsent)
-			k->d->drop[k->d->n_drop++] = sibling->id;
-	}
+	k->d->ask_siblings = k->facts->unsent == NULL;
+	for (i = 0; !k->d->ask_siblings && i < k->facts->n_unsent && i < INQUD_MAX_SIBLINGS; i++)
+		k->d->drop[k->d->n_drop++] = k->facts->unsent[i];
 }
 
 /* Note what an answer has changed: that it came to be, its status, or a detail. */
@@ -223,6 +211,27 @@ note_change(Case *k)
 		note(k, INQUD_EVENT_ERROR, INQUD_SAYS_UNKNOWN_STATUS, NULL)->status_to = after->status;
 }
 
+/* The first SUCCESS says when it was paid: as Inqud has it, else now. */
+static void
+note_paid(InqudRecord *after, const InqudCheckout *reply, int64_t now)
+{
+	if (is_paid(after->is.status) && after->paid_at == 0)
+		after->paid_at = reply->updated_at != 0 ? reply->updated_at : now;
+}
+
+/* SUCCESS or CONFLICT has come. */
+static void
+record_money(Case *k)
+{
+	InqudRecord *after = &k->d->record;
+
+	if (!is_paid(after->is.status) && !is_conflict(after->is.status))
+		return;
+	k->d->money = true;
+	after->holds_money = true;
+	note_paid(after, &k->o->reply, k->facts->now);
+}
+
 /* Record the answer that d->record already has. */
 static void
 record_answer(Case *k)
@@ -242,9 +251,11 @@ record_answer(Case *k)
 			after->closed_at = k->facts->now;
 	}
 	note_change(k);
+	if (moved)
+		record_money(k);
 	if (moved || after->state != c->state)
 	{
-		note_late_money(k);
+		drop_siblings(k);
 		k->d->tell = true;
 	}
 }
@@ -447,34 +458,90 @@ decide_failed_read(Case *k)
 		go_on(k);
 }
 
-/* Inqud says a word that is not final after one that is: it is not applied, and watched closely. */
-static void
-decide_reopened(Case *k)
+/* Does this status take back what was said: SUCCESS, else CONFLICT, else an end? */
+static bool
+takes_back(const InqudRecord *c, const char *status)
 {
-	InqudNote  *n;
+	if (c->paid_at != 0)
+		return !is_paid(status);
+	if (c->holds_money || is_conflict(c->is.status))
+		return !is_paid(status) && !is_conflict(status);
+	return inqud_is_final(c->is.status) && !inqud_is_final(status);
+}
 
-	if (k->q->phase == INQUD_PHASE_REOPENED)
-	{
-		go_on(k);
-		return;
-	}
-	n = note(k, INQUD_EVENT_ANOMALY, INQUD_SAYS_REOPENED, k->o->reply.status);
-	n->says.other = k->c->is.status;
-	n->status_from = k->c->is.status;
-	n->status_to = k->o->reply.status;
-	follow(k, INQUD_PHASE_REOPENED, k->facts->now);
+/* In what an answer to a read cannot be that of this order.  Where none was ordered, any amount is the payer's choice. */
+static InqudSentence
+misfit_of_read(const InqudRecord *c, const InqudCheckout *reply)
+{
+	InqudSentence what = inqud_misfit(c, reply);
+
+	return what == INQUD_SAYS_OTHER_AMOUNT && c->is.fixed_amount == NULL ? INQUD_SAYS_NOTHING : what;
+}
+
+/* Note what the answer says against the record; "misfit": against the order. */
+static void
+note_contradiction(Case *k, InqudSentence misfit)
+{
+	const InqudCheckout *reply = &k->o->reply;
+	const InqudRecord *c = k->c;
+	InqudNote  *n = note(k, INQUD_EVENT_ANOMALY, misfit, NULL);
+
+	n->status_from = c->is.status;
+	n->status_to = reply->status;
+	n->reason = reply->reason;
+	n->says.other = reply->status;
+	if (misfit != INQUD_SAYS_NOTHING)
+		n->says.text = inqud_misfit_text(c, reply, misfit);
+	else if (!takes_back(c, reply->status))
+		n->says = (InqudSaying) {.what = INQUD_SAYS_OTHER_PAYMENT};
+	else if (inqud_is_final(reply->status))
+		n->says = (InqudSaying) {INQUD_SAYS_TAKEN_BACK, .text = reply->status,.other = c->paid_at != 0 ? "SUCCESS" : "CONFLICT"};
+	else
+		n->says = (InqudSaying) {INQUD_SAYS_REOPENED, .text = reply->status,.other = c->is.status};
+}
+
+/* The digest of what the answer says against the record; 0 = nothing. */
+static int64_t
+contradiction_of(const Case *k, InqudSentence misfit)
+{
+	const InqudCheckout *reply = &k->o->reply;
+	bool		amounts = inqud_pays_otherwise(k->c, reply);
+
+	if (misfit == INQUD_SAYS_NOTHING && !amounts && !takes_back(k->c, reply->status))
+		return 0;
+	return inqud_digest_against(reply, misfit != INQUD_SAYS_NOTHING, amounts);
+}
+
+/* Record of an answer that is not applied nothing but that it came. */
+static void
+leave_answer(Case *k)
+{
+	k->d->write = true;
+	k->d->record.fault = INQUD_FAULT_NONE;
 }
 
 static void
-decide_news(Case *k, bool news)
+decide_news(Case *k, bool news, InqudSentence misfit)
 {
 	InqudPhase	phase = k->q->exists ? k->q->phase : INQUD_PHASE_NONE;
 	const char *after = k->d->record.is.status;
+	bool		ended = inqud_is_final(k->c->is.status);
+	bool		left = misfit != INQUD_SAYS_NOTHING || (ended && !inqud_is_final(k->o->reply.status));
+	bool		said = k->d->record.contradiction != k->c->contradiction && k->d->record.contradiction != 0;
 
 	if (news || k->c->error != NULL)
-		record_answer(k);
-	if (inqud_is_final(k->c->is.status) && !inqud_is_final(k->o->reply.status))
-		decide_reopened(k);
+	{
+		if (left)
+			leave_answer(k);
+		else
+			record_answer(k);
+	}
+	if (said)
+		note_contradiction(k, misfit);
+	if (left && ended && said)
+		follow(k, INQUD_PHASE_REOPENED, k->facts->now);	/* watch it closely */
+	else if (left && ended)
+		go_on(k);
 	else if (!inqud_same_text(k->c->is.status, after) || phase == INQUD_PHASE_NONE || phase == INQUD_PHASE_REOPENED)
 		follow(k, phase_of(k), tail_of(k));
 	else if (!inqud_is_final(after))
@@ -490,16 +557,17 @@ decide_news(Case *k, bool news)
 static bool
 is_nothing_new(const Case *k, bool news)
 {
-	bool		reopens = inqud_is_final(k->c->is.status) && !inqud_is_final(k->o->reply.status);
 	bool		by_clock = k->q->exists && !k->q->creates && !k->q->asked;
+	bool		watched = k->q->exists && k->q->phase == INQUD_PHASE_REOPENED;
 
-	return !news && k->c->error == NULL && !reopens && (by_clock || !k->o->by_worker) &&
-		!(k->q->exists && k->q->phase == INQUD_PHASE_REOPENED);
+	return !news && k->c->error == NULL && (by_clock || !k->o->by_worker) &&
+		!(watched && k->d->record.contradiction == 0);
 }
 
 static void
 decide_read(Case *k)
 {
+	InqudSentence misfit;
 	bool		news;
 
 	if (k->o->outcome != INQUD_OK)
@@ -507,15 +575,29 @@ decide_read(Case *k)
 		decide_failed_read(k);
 		return;
 	}
-	news = inqud_merge_reply(&k->d->record, &k->o->reply);
+	misfit = misfit_of_read(k->c, &k->o->reply);
+	k->d->record.contradiction = contradiction_of(k, misfit);
+	news = k->d->record.contradiction != k->c->contradiction;
+	if (misfit == INQUD_SAYS_NOTHING)
+		news |= inqud_merge_reply(&k->d->record, &k->o->reply);
 	if (is_nothing_new(k, news))
 		k->d->applied = INQUD_APPLIED_SAME;
 	else if (!is_stale(k))
-		decide_news(k, news);
+		decide_news(k, news, misfit);
 	else if (news)
 		ask_again(k, 0, k->q->attempts);	/* two answers crossed: ask rather than guess */
 	else
 		go_on(k);
+}
+
+bool
+inqud_show_reply(InqudRecord *record, const InqudCheckout *reply, int64_t now)
+{
+	if (misfit_of_read(record, reply) != INQUD_SAYS_NOTHING)
+		return false;
+	(void) inqud_merge_reply(record, reply);
+	note_paid(record, reply, now);
+	return true;
 }
 
 /* ---- All of them ---- */

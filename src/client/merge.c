@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * merge.c
- *		Lays a reply over what is recorded of a checkout, and compares the two.
+ *		Lays a reply over what is recorded of a checkout, and compares the two;
+ *		digests of what a reply says against the record.
  *
  * The table of fields (checkout.c) says for each member which value stays.  What a change means
  * is decided in lifecycle.c and not here.
@@ -88,16 +89,33 @@ same_member(const InqudField *field, const InqudCheckout *a, const InqudCheckout
 	}
 }
 
+static bool
+is_of_payment(const InqudField *field)
+{
+	return field->keep == INQUD_KEEP_MONEY || field->keep == INQUD_KEEP_PAYMENT;
+}
+
+/* Is a member settled, so that no reply changes it? */
+static bool
+is_settled(const InqudField *field, const InqudRecord *record, const InqudCheckout *reply)
+{
+	bool		kept = has_member(field, &record->is);
+
+	if (is_of_payment(field) && record->paid_at != 0)
+		return kept || !inqud_same_text(reply->status, "SUCCESS");
+	return field->keep == INQUD_KEEP_APART || (field->keep == INQUD_KEEP_FIRST && kept);
+}
+
 /* Lay one member over another by its rule; returns whether it changes. */
 static bool
-merge_member(const InqudField *field, InqudCheckout *is, const InqudCheckout *reply)
+merge_member(const InqudField *field, InqudRecord *record, const InqudCheckout *reply)
 {
+	InqudCheckout *is = &record->is;
 	size_t		size = field->type == INQUD_FIELD_TIME ? sizeof(int64_t) :
 		field->type == INQUD_FIELD_FLAG ? sizeof(int) : sizeof(const char *);
 	bool		changed = !same_member(field, is, reply);
 
-	if (field->keep == INQUD_KEEP_APART || !has_member(field, reply) ||
-		(field->keep == INQUD_KEEP_FIRST && has_member(field, is)))
+	if (!has_member(field, reply) || is_settled(field, record, reply))
 		return false;
 	memcpy((char *) is + field->offset, (const char *) reply + field->offset, size);
 	return changed;
@@ -128,7 +146,7 @@ inqud_merge_reply(InqudRecord *record, const InqudCheckout *reply)
 		return false;
 	changed = merge_status(&record->is, reply);
 	for (i = 0; i < INQUD_N_FIELDS; i++)
-		changed |= merge_member(&inqud_checkout_fields[i], &record->is, reply);
+		changed |= merge_member(&inqud_checkout_fields[i], record, reply);
 	return changed;
 }
 
@@ -139,7 +157,7 @@ inqud_details_differ(const InqudCheckout *a, const InqudCheckout *b)
 	int			i;
 
 	for (i = 0; i < INQUD_N_FIELDS; i++)
-		differ |= inqud_checkout_fields[i].keep == INQUD_KEEP_DETAIL &&
+		differ |= inqud_checkout_fields[i].keep >= INQUD_KEEP_PAYMENT &&
 			!same_member(&inqud_checkout_fields[i], a, b);
 	return differ;
 }
@@ -169,3 +187,77 @@ inqud_misfit(const InqudRecord *checkout, const InqudCheckout *reply)
 	return INQUD_SAYS_NOTHING;
 }
 
+const char *
+inqud_misfit_text(const InqudRecord *checkout, const InqudCheckout *reply, InqudSentence misfit)
+{
+	switch (misfit)
+	{
+		case INQUD_SAYS_OTHER_ORDER:
+			return reply->order_id;
+		case INQUD_SAYS_OTHER_PROJECT:
+			return reply->project_id;
+		case INQUD_SAYS_OTHER_TYPE:
+			return reply->type;
+		default:
+			return reply->fixed_amount != NULL && !same_number(checkout->is.fixed_amount, reply->fixed_amount) ?
+				reply->fixed_amount : reply->fixed_currency;
+	}
+}
+
+bool
+inqud_pays_otherwise(const InqudRecord *record, const InqudCheckout *reply)
+{
+	int			i;
+
+	for (i = 0; i < INQUD_N_FIELDS && record->paid_at != 0; i++)
+	{
+		const InqudField *field = &inqud_checkout_fields[i];
+
+		if (is_of_payment(field) && has_member(field, &record->is) && has_member(field, reply) &&
+			!same_member(field, &record->is, reply))
+			return true;
+	}
+	return false;
+}
+
+/* A member, the same for 1.5 and 1.50. */
+static uint64_t
+hash_member(uint64_t hash, const InqudField *field, const InqudCheckout *c)
+{
+	const char *number;
+	size_t		len;
+
+	hash = inqud_hash_text(hash, field->name);
+	if (!has_member(field, c))
+		return hash;
+	if (field->type == INQUD_FIELD_FLAG)
+		return inqud_hash_text(hash, MEMBER_OF(c, field, int) ? "true" : "false");
+	if (field->type != INQUD_FIELD_AMOUNT)
+		return inqud_hash_text(hash, MEMBER_OF(c, field, const char *));
+	number = MEMBER_OF(c, field, const char *);
+	trim_number(&number, &len);
+	return inqud_hash_bytes(hash, number, len);
+}
+
+int64_t
+inqud_digest_against(const InqudCheckout *reply, bool ordered, bool paid)
+{
+	uint64_t	hash = inqud_hash_text(INQUD_HASH_START, reply->status);
+	int			i;
+
+	if (ordered)
+	{
+		hash = inqud_hash_text(hash, reply->order_id);
+		hash = inqud_hash_text(hash, reply->project_id);
+		hash = inqud_hash_text(hash, reply->type);
+	}
+	for (i = 0; i < INQUD_N_FIELDS; i++)
+	{
+		const InqudField *field = &inqud_checkout_fields[i];
+
+		if ((ordered && field->object != NULL && strcmp(field->object, "fixedAmount") == 0) ||
+			(paid && is_of_payment(field)))
+			hash = hash_member(hash, field, reply);
+	}
+	return hash != 0 ? (int64_t) hash : 1;
+}

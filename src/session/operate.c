@@ -2,7 +2,7 @@
  *
  * operate.c
  *		The SQL functions that act on a recorded checkout: wait, refresh,
- *		retry, cancel, adopt; and those that start and stop the worker.
+ *		retry, cancel, resolve, adopt; and those that start and stop the worker.
  *
  * They change rows for the worker, or wait for what the worker has written.  They
  * must not call Inqud.
@@ -20,6 +20,7 @@ PG_FUNCTION_INFO_V1(inqud_wait_checkout);
 PG_FUNCTION_INFO_V1(inqud_refresh);
 PG_FUNCTION_INFO_V1(inqud_retry);
 PG_FUNCTION_INFO_V1(inqud_cancel);
+PG_FUNCTION_INFO_V1(inqud_resolve);
 PG_FUNCTION_INFO_V1(inqud_adopt);
 PG_FUNCTION_INFO_V1(inqud_worker_start);
 PG_FUNCTION_INFO_V1(inqud_worker_stop);
@@ -106,7 +107,7 @@ inqud_wait_checkout(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(inqud_checkout_row(id));
 }
 
-/* ---- Refresh, retry, cancel, adopt ---- */
+/* ---- Refresh, retry, cancel, resolve, adopt ---- */
 
 /*
  * Run a statement that changes checkouts as the current role may, and return its
@@ -151,6 +152,25 @@ inqud_cancel(PG_FUNCTION_ARGS)
 	static InqudStatement statement = {"SELECT inqud._cancel($1, $2)", "int8 name"};
 
 	return change(fcinfo, &statement, "inqud_cancel()");
+}
+
+/*
+ * inqud_resolve(checkout, note or null): note that a person has dealt with its conflict,
+ * anomalies and orders that were inserted again; NULL for NULL.  Returns the row, and
+ * writes nothing where nothing is to be resolved.  Errors: 42704 for an unknown id, 42501
+ * for another role's checkout, 25006.
+ */
+Datum
+inqud_resolve(PG_FUNCTION_ARGS)
+{
+	static InqudStatement statement = {"SELECT inqud._resolve($1, $2, $3)", "int8 text name"};
+	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), inqud_name_datum(inqud_current_role())};
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	PreventCommandIfReadOnly("inqud_resolve()");
+	inqud_lock_tables();
+	PG_RETURN_DATUM(inqud_value_of(&statement, values, PG_ARGISNULL(1) ? " n " : NULL));
 }
 
 /*

@@ -33,7 +33,7 @@ form_look(InqudStatement *statement, const char *queue)
 		" CASE WHEN u.paid THEN k.current AND NOT EXISTS (SELECT FROM inqud.checkout r"
 		"  WHERE r.project = k.project AND r.order_id = k.order_id AND NOT r.current OFFSET 0) ELSE true END,"
 		" k.project, k.state, k.current, k.canceled_at IS NOT NULL, k.created_at, k.closed_at,"
-		" k.error, k.fault%s, q.kind, q.lease, q.poke, q.attempts, q.answers, q.spent, q.due_at, q.phase, q.tail_from"
+		" k.paid_at, k.money_event IS NOT NULL, k.contradiction, k.error, k.fault%s, q.kind, q.lease, q.poke, q.attempts, q.answers, q.spent, q.due_at, q.phase, q.tail_from"
 		" FROM unnest($1, $2, $3) WITH ORDINALITY AS u (id, reply_id, paid, place)"
 		" JOIN inqud.checkout k ON k.id = u.id %s", inqud_columns(false), queue);
 
@@ -86,6 +86,9 @@ read_row(RowReader *reader, Entry *e)
 	record->canceled = inqud_next_bool(reader);
 	record->made_at = inqud_next_time(reader);
 	record->closed_at = inqud_next_time(reader);
+	record->paid_at = inqud_next_time(reader);
+	record->holds_money = inqud_next_bool(reader);
+	record->contradiction = inqud_next_int8(reader);
 	record->error = inqud_next_text(reader);
 	record->fault = inqud_fault_of_word(inqud_next_text(reader));
 	inqud_next_checkout(reader, &record->is);
@@ -233,25 +236,22 @@ void
 inqud_look_up_siblings(Entry *e)
 {
 	static InqudStatement statement = {
-		"SELECT s.id, s.status IS NOT DISTINCT FROM 'SUCCESS', s.state = 'queued' AND q.lease IS NULL"
-		" FROM inqud.checkout k, inqud._of_order(k.project, k.order_id) s"
-		" LEFT JOIN inqud.queue q ON q.checkout = s.id"
-		" WHERE k.id = $1 AND s.id <> k.id AND (s.status = 'SUCCESS' OR s.state = 'queued')"
+		"SELECT s.id FROM inqud.checkout k, inqud._of_order(k.project, k.order_id) s"
+		" JOIN inqud.queue q ON q.checkout = s.id"
+		" WHERE k.id = $1 AND s.id <> k.id AND s.state = 'queued' AND q.lease IS NULL"
 		" ORDER BY s.id LIMIT 8", "int8"
 	};
-	InqudSibling *siblings = palloc0(sizeof(InqudSibling) * INQUD_MAX_SIBLINGS);
+	int64	   *unsent = palloc(sizeof(int64) * INQUD_MAX_SIBLINGS);
 	Datum		id = Int64GetDatum(e->item->target);
 	int			i;
 
-	e->facts.siblings = siblings;
-	e->facts.n_siblings = (int) inqud_execute(&statement, &id, NULL);
-	for (i = 0; i < e->facts.n_siblings; i++)
+	e->facts.unsent = unsent;
+	e->facts.n_unsent = (int) inqud_execute(&statement, &id, NULL);
+	for (i = 0; i < e->facts.n_unsent; i++)
 	{
 		RowReader	reader;
 
 		inqud_reader_begin(&reader, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-		siblings[i].id = inqud_next_int8(&reader);
-		siblings[i].paid = inqud_next_bool(&reader);
-		siblings[i].unsent = inqud_next_bool(&reader);
+		unsent[i] = inqud_next_int8(&reader);
 	}
 }

@@ -29,7 +29,7 @@ typedef enum Conversion
 {
 	OR_LOST,					/* null, and its name is noted */
 	OR_ASCII,					/* it must not be null: '?' for its characters */
-	OR_DIFFERS					/* that in the answer to a create, where null would fit any order */
+	OR_DIFFERS					/* that in an answer that is compared with its order, where null would fit any */
 } Conversion;
 
 /* The members of a reply: their names where they are lost, and in table inqud.checkout, in its order. */
@@ -325,6 +325,12 @@ inqud_checkout_datum(RowWriter *writer, const InqudRecording *item, const InqudD
 	inqud_set_text(writer, "fault", inqud_fault_word(record->fault));
 	if (decision->keep_reply && item->has_reply)
 		inqud_set(writer, "reply", item->reply);
+	inqud_set_time(writer, "paid_at", record->paid_at);
+	/* the statement that writes it draws the number */
+	if (decision->money)
+		inqud_set(writer, "money_event", Int64GetDatum(0));
+	if (record->contradiction != 0)
+		inqud_set(writer, "contradiction", Int64GetDatum(record->contradiction));
 	return inqud_row_end(writer);
 }
 
@@ -354,13 +360,13 @@ append_name(StringInfo names, const char *name)
 
 /* A text of a reply as the database stores it; NULL and its name noted when it cannot. */
 static const char *
-storable(int i, const char *utf8, bool is_create, StringInfo lost)
+storable(int i, const char *utf8, bool compared, StringInfo lost)
 {
 	char	   *text = inqud_from_utf8(utf8);
 
 	if (text != NULL || utf8 == NULL)
 		return text;
-	if (columns[i].conversion == OR_ASCII || (columns[i].conversion == OR_DIFFERS && is_create))
+	if (columns[i].conversion == OR_ASCII || (columns[i].conversion == OR_DIFFERS && compared))
 		return inqud_ascii_of(utf8);
 	append_name(lost, columns[i].member);
 	return NULL;
@@ -381,7 +387,7 @@ set_reply(InqudRecording *item, const InqudReply *reply)
 	for (i = 0; i < N_COLUMNS; i++)
 	{
 		if (columns[i].type == TEXT)
-			TEXT_AT(is, i) = storable(i, TEXT_AT(is, i), item->ending.aim == INQUD_AIM_CREATE, &lost);
+			TEXT_AT(is, i) = storable(i, TEXT_AT(is, i), item->target > 0, &lost);
 	}
 	if (is->lost)
 		append_name(&lost, is->lost);
@@ -421,11 +427,12 @@ inqud_recording_of(InqudRecording *item, const InqudCall *call, bool by_worker)
 
 /* ---- A checkout as a reply shows it ---- */
 
-/* Begin with a row of inqud.checkout; what is in its members goes to "is". */
+/* Begin with a row of inqud.checkout; what a reply may change goes to "record". */
 static void
-begin_with_row(RowWriter *writer, InqudCheckout *is, HeapTupleHeader row)
+begin_with_row(RowWriter *writer, InqudRecord *record, HeapTupleHeader row)
 {
 	HeapTupleData tuple;
+	int			paid = place_of(writer, "paid_at");
 	int			i;
 
 	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
@@ -435,9 +442,10 @@ begin_with_row(RowWriter *writer, InqudCheckout *is, HeapTupleHeader row)
 	{
 		int			place = place_of(writer, columns[i].column);
 
-		set_member(is, i, writer->values[place], writer->nulls[place]);
+		set_member(&record->is, i, writer->values[place], writer->nulls[place]);
 		writer->nulls[place] = true;
 	}
+	record->paid_at = writer->nulls[paid] ? 0 : time_of(writer->values[paid]);
 }
 
 Datum
@@ -447,11 +455,12 @@ inqud_seen_checkout(Datum row, const InqudCall *call)
 	InqudRecording item;
 	RowWriter	writer;
 	Datum		seen;
+	bool		shown;
 
 	inqud_recording_of(&item, call, false);
 	inqud_writer_begin(&writer, "checkout");
 	if (row != (Datum) 0)
-		begin_with_row(&writer, &record.is, DatumGetHeapTupleHeader(row));
+		begin_with_row(&writer, &record, DatumGetHeapTupleHeader(row));
 	else
 	{
 		inqud_set_text(&writer, "project", call->project->name);
@@ -461,10 +470,11 @@ inqud_seen_checkout(Datum row, const InqudCall *call)
 		record.is.fixed_currency = item.ending.reply.fixed_currency;
 		record.is.overpaid = -1;
 	}
-	(void) inqud_merge_reply(&record, &item.ending.reply);
+	shown = inqud_show_reply(&record, &item.ending.reply, inqud_to_unix(GetCurrentTimestamp()));
 	set_members(&writer, &record.is, true);
 	inqud_set_text(&writer, "state", state_words[inqud_is_final(record.is.status) ? INQUD_CLOSED : INQUD_OPEN]);
-	if (item.has_reply)
+	inqud_set_time(&writer, "paid_at", record.paid_at);
+	if (shown && item.has_reply)
 		inqud_set(&writer, "reply", item.reply);
 	seen = inqud_row_end(&writer);
 	ReleaseTupleDesc(writer.desc);

@@ -55,6 +55,9 @@ update_statement(void)
 		statement.sql = MemoryContextStrdup(TopMemoryContext,
 			psprintf("UPDATE inqud.checkout AS k SET state = u.state, closed_at = u.closed_at,"
 					 " updated_at = u.updated_at, error = u.error, fault = u.fault,"
+					 " paid_at = u.paid_at, contradiction = u.contradiction,"
+					 /* events that are written from here on have greater numbers */
+					 " money_event = CASE WHEN u.money_event IS NULL THEN k.money_event ELSE nextval('inqud.event_id_seq') END,"
 					 " reply = coalesce(u.reply, k.reply)%s FROM unnest($1) AS u WHERE k.id = u.id",
 					 inqud_columns(true)));
 	return &statement;

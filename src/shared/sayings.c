@@ -10,6 +10,15 @@
  */
 #include "shared/shared.h"
 
+/* An answer that is not that of the order. */
+static const char *
+of_another(const InqudSaying *says, const char *what)
+{
+	if (says->text == NULL)
+		return psprintf("Inqud answered with a checkout of another %s", what);
+	return psprintf("Inqud answered with a checkout of another %s, %s; its status %s is not recorded", what, says->text, says->other);
+}
+
 /* The sentence itself; palloc'ed or constant. */
 static const char *
 sentence_of(const InqudSaying *says)
@@ -28,14 +37,14 @@ sentence_of(const InqudSaying *says)
 			return psprintf("the reply has members that cannot be stored: %s", says->text);
 		case INQUD_SAYS_UNKNOWN_STATUS:
 			return "Inqud sent a status that this version does not know; it counts as unpaid";
-		case INQUD_SAYS_LATE_MONEY:
-			return psprintf("%s after it was %s", says->text, says->other);
-		case INQUD_SAYS_PAID_TWICE:
-			return psprintf("paid twice: checkout %lld of the same order is paid too", n);
 		case INQUD_SAYS_SECOND_ANSWER:
 			return psprintf("second answer for the order of checkout %lld", n);
 		case INQUD_SAYS_REOPENED:
 			return psprintf("Inqud says %s after %s; watching closely", says->text, says->other);
+		case INQUD_SAYS_TAKEN_BACK:
+			return psprintf("Inqud says %s after %s", says->text, says->other);
+		case INQUD_SAYS_OTHER_PAYMENT:
+			return "Inqud says other amounts than when it was paid; those are kept";
 		case INQUD_SAYS_FOUND:
 			return "recorded after a webhook named it";
 		case INQUD_SAYS_FITS_NONE:
@@ -47,13 +56,13 @@ sentence_of(const InqudSaying *says)
 		case INQUD_SAYS_GIVEN_UP:
 			return psprintf("given up after %lld attempt%s: %s", n, n != 1 ? "s" : "", says->text);
 		case INQUD_SAYS_OTHER_ORDER:
-			return "Inqud answered with a checkout of another order";
+			return of_another(says, "order");
 		case INQUD_SAYS_OTHER_PROJECT:
-			return "Inqud answered with a checkout of another project";
+			return of_another(says, "project");
 		case INQUD_SAYS_OTHER_TYPE:
-			return "Inqud answered with a checkout of another type";
+			return of_another(says, "type");
 		case INQUD_SAYS_OTHER_AMOUNT:
-			return "Inqud answered with a checkout of another amount";
+			return of_another(says, "amount");
 		case INQUD_SAYS_HELD:
 			return psprintf("Inqud answered with %s, which checkout %lld has already", says->text, n);
 	}

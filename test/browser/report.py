@@ -32,11 +32,12 @@ document.addEventListener('securitypolicyviolation', function (e) { window.viola
 # Some hundred checkouts of a month, the same each time.
 REALISTIC = """
 INSERT INTO inqud.checkout (project, project_id, order_id, owner, state, status, checkout_id, request_id, amount, currency,
-    pay_currency, paid_amount, merchant_fee, processing_amount, created_at, opened_at, status_at, closed_at)
+    pay_currency, paid_amount, merchant_fee, processing_amount, created_at, opened_at, status_at, closed_at, paid_at)
 SELECT 'shop', 'CAP-1', n, current_user, CASE WHEN s = 'NEW' THEN 'open' ELSE 'closed' END, s, 'CCO-' || n,
     CASE WHEN s <> 'NEW' AND n % 3 > 0 THEN 'CAPD-' || n END, a, c, CASE WHEN s = 'SUCCESS' THEN x END,
     CASE WHEN s = 'SUCCESS' THEN a * 1.005 END, CASE WHEN s = 'SUCCESS' THEN a * 0.01 END, CASE WHEN s = 'SUCCESS' THEN a * 0.995 END,
-    t, t, t + n % 13 * n % 17 * interval '33 s' + interval '50 s', CASE WHEN s <> 'NEW' THEN now() END
+    t, t, t + n % 13 * n % 17 * interval '33 s' + interval '50 s', CASE WHEN s <> 'NEW' THEN now() END,
+    CASE WHEN s = 'SUCCESS' THEN t + n % 13 * n % 17 * interval '33 s' + interval '50 s' END
 FROM (SELECT n, (ARRAY['SUCCESS', 'SUCCESS', 'EXPIRED', 'SUCCESS', 'EXPIRED', 'NEW', 'SUCCESS', 'CONFLICT'])[1 + n % 8] AS s,
         5 + n * 7919 % 20000 / 100.0 AS a, (ARRAY['USD', 'USD', 'EUR', 'USD', 'GBP'])[1 + n % 5] AS c,
         (ARRAY['USDT', 'USDC', 'BTC'])[1 + n % 3] AS x, now() - n * 104729 % 2592000 * interval '1 s' AS t
@@ -46,9 +47,9 @@ HOSTILE = ["<script>hacked=1</script>", "<img src=x onerror=hacked=1>", "\"><svg
            "</title></style>hacked", "\u202edesrever", "W" * 20, "&lt;b&gt;", "<!--", "]]>"]
 HOSTILE_ROWS = """
 INSERT INTO inqud.checkout (project, project_id, order_id, owner, state, status, checkout_id, amount, currency, pay_currency,
-    paid_amount, created_at, opened_at, status_at, closed_at)
+    paid_amount, created_at, opened_at, status_at, closed_at, paid_at)
 SELECT :'said', 'CAP-1', :'said', current_user, 'closed', 'SUCCESS', 'CCO-' || :'said',
-    99999999999999999999.123456789012345678, :'said', :'said', 99999999999999999999.123456789012345678, now(), now(), now(), now();"""
+    99999999999999999999.123456789012345678, :'said', :'said', 99999999999999999999.123456789012345678, now(), now(), now(), now(), now();"""
 
 
 class Test:

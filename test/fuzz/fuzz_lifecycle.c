@@ -131,6 +131,16 @@ read_record(Bytes *in, InqudRecord *c)
 	read_checkout(in, &c->is);
 	c->made_at = moment(in);
 	c->closed_at = moment(in);
+	c->paid_at = moment(in);
+	c->holds_money = coin(in);
+	/* no status that is not final follows money */
+	if (!ends(c->is.status))
+	{
+		c->paid_at = 0;
+		c->holds_money = false;
+	}
+	else if (c->paid_at == 0 && same(c->is.status, "SUCCESS"))
+		c->paid_at = NOW;
 	c->error = TEXT(in, messages);
 	c->fault = (InqudFault) choice(in, INQUD_FAULT_CRASHED + 1);
 }
@@ -182,20 +192,16 @@ read_ending(Bytes *in, InqudEnding *o)
 }
 
 /* In memory of exactly its size; the caller frees it. */
-static InqudSibling *
+static int64_t *
 read_siblings(Bytes *in, int n)
 {
-	InqudSibling *siblings = calloc(n > 0 ? n : 1, sizeof(InqudSibling));
+	int64_t    *siblings = calloc(n > 0 ? n : 1, sizeof(int64_t));
 	int			i;
 
 	if (siblings == NULL)
 		exit(1);
 	for (i = 0; i < n; i++)
-	{
-		siblings[i].id = i + 10;
-		siblings[i].paid = coin(in);
-		siblings[i].unsent = coin(in);
-	}
+		siblings[i] = choice(in, 100) + 10;
 	return siblings;
 }
 
@@ -203,7 +209,7 @@ static void
 check_decision(Bytes *in)
 {
 	InqudDecision *decisions = malloc(2 * sizeof(InqudDecision));
-	InqudSibling *siblings;
+	int64_t    *siblings;
 	Situation	s;
 
 	if (decisions == NULL)
@@ -220,12 +226,14 @@ check_decision(Bytes *in)
 	s.f.now = NOW;
 	s.f.held_by = coin(in) ? choice(in, 8) : 0;
 	s.f.alone = coin(in);
-	s.f.n_siblings = choice(in, MANY_SIBLINGS + 1);
-	siblings = read_siblings(in, s.f.n_siblings);
+	s.f.n_unsent = choice(in, MANY_SIBLINGS + 1);
+	siblings = read_siblings(in, s.f.n_unsent);
 	if (coin(in))
-		s.f.siblings = siblings;
+		s.f.unsent = siblings;
 	else
-		s.f.n_siblings = 0;
+		s.f.n_unsent = 0;
+	if (coin(in))
+		s.c.contradiction = inqud_digest_against(&s.o.reply, coin(in), coin(in));
 	MUST(decide_twice(&s, decisions));
 	MUST(broken_rule(&s, decisions) == -1);
 	free(siblings);

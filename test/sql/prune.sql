@@ -35,6 +35,7 @@ CALL inqud_prune('0', 'checkouts');
 CREATE TABLE inqud_test.kind AS SELECT * FROM (VALUES
   ('expired', 'closed', 'EXPIRED', true), ('expired, replaced', 'closed', 'EXPIRED', false),
   ('paid', 'closed', 'SUCCESS', true), ('paid late', 'closed', 'SUCCESS', false),
+  ('paid late, resolved', 'closed', 'SUCCESS', false), ('conflict, resolved', 'closed', 'CONFLICT', true), ('paid, a resolved anomaly', 'closed', 'SUCCESS', true),
   ('conflict', 'closed', 'CONFLICT', true), ('conflict, settled', 'closed', 'CONFLICT', false),
   ('expired with money', 'closed', 'EXPIRED', true), ('expired with a transaction', 'closed', 'EXPIRED', true),
   ('expired, followed', 'closed', 'EXPIRED', true), ('expired, on_status to be called', 'closed', 'EXPIRED', true),
@@ -58,6 +59,7 @@ LANGUAGE sql AS $$
   INSERT INTO inqud.event (checkout, kind, at) SELECT c.id, k, CASE WHEN c.order_id ~ 'young' THEN now() - interval '1 month' ELSE now() - interval '2 years' END
     FROM inqud.checkout c, unnest(ARRAY['created', 'status']) k;
   INSERT INTO inqud.event (checkout, kind, at) SELECT c.id, 'anomaly', now() - interval '2 years' FROM inqud.checkout c WHERE c.order_id ~ 'anomaly';
+  INSERT INTO inqud.event (checkout, kind, at) SELECT c.id, 'resolved', now() - interval '2 years' FROM inqud.checkout c WHERE c.order_id ~ 'resolved';
   -- webhooks of ids that are not recorded
   INSERT INTO inqud.event (kind, detail, at) VALUES ('webhook', 'CCO-old', now() - interval '2 years'), ('webhook', 'CCO-young', now() - interval '1 month');
 $$;
@@ -66,8 +68,9 @@ CREATE FUNCTION inqud_test.gone() RETURNS SETOF text
 LANGUAGE sql AS $$
   SELECT k.name || ': ' || CASE WHEN c.id IS NULL THEN 'the checkout' ELSE 'events' END
     FROM inqud_test.kind k LEFT JOIN inqud.checkout c ON c.order_id = k.name
-    WHERE (SELECT count(*) FILTER (WHERE e.kind <> 'anomaly') FROM inqud.event e WHERE e.checkout = c.id) IS DISTINCT FROM 2
+    WHERE (SELECT count(*) FILTER (WHERE e.kind NOT IN ('anomaly', 'resolved')) FROM inqud.event e WHERE e.checkout = c.id) IS DISTINCT FROM 2
       OR k.name ~ 'anomaly' AND NOT EXISTS (SELECT FROM inqud.event e WHERE e.checkout = c.id AND e.kind = 'anomaly')
+      OR k.name ~ 'resolved' AND NOT EXISTS (SELECT FROM inqud.event e WHERE e.checkout = c.id AND e.kind = 'resolved')
   UNION ALL
   SELECT 'events of nothing: ' || count(*) FROM inqud.event e WHERE e.checkout IS NULL OR NOT EXISTS (SELECT FROM inqud.checkout c WHERE c.id = e.checkout)
   ORDER BY 1

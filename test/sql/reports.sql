@@ -141,7 +141,10 @@ SELECT inqud_test.read(:id, '{"outcome": "route", "http_status": 404, "message":
 SELECT inqud_test.trouble('cannot be read');
 SELECT inqud_test.open('unknown', '{"status": "FROZEN"}');
 SELECT inqud_test.trouble('unknown');
-SELECT inqud_test.open('overdue', '{"expires_at": "2020-01-01 00:00+00"}');
+SELECT inqud_test.open('overdue', '{"expires_at": "2020-01-01 00:00+00"}') AS id \gset
+-- An expiry long past counts from when the row was made.
+SELECT trouble FROM inqud.trouble WHERE order_id = 'overdue';
+UPDATE inqud.queue SET tail_from = '2020-01-01 00:00+00' WHERE checkout = :id;
 SELECT trouble, since, detail, advice FROM inqud.trouble WHERE order_id = 'overdue';
 SELECT inqud_test.open('anomaly', '{"status": "EXPIRED"}'), inqud_test.open('anomaly', '{"status": "SUCCESS"}');
 SELECT inqud_test.read(min(id), '{"status": "SUCCESS"}') FROM inqud.checkout WHERE order_id = 'anomaly';

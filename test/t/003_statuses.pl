@@ -193,7 +193,8 @@ walk('CONFLICT corrected', [ [ settle => { factor => '0.5' }, 'closed CONFLICT U
 	phase => 'check', paid => 1, history => 'status:NEW>CONFLICT/UNDERPAID status:CONFLICT>SUCCESS');
 walk('SUCCESS taken back', [ [ settle => {}, 'closed SUCCESS' ],
 		[ correct => { status => 'CONFLICT', reason => 'CHARGED_BACK' }, 'closed CONFLICT CHARGED_BACK' ] ],
-	phase => 'check', history => 'status:NEW>SUCCESS status:SUCCESS>CONFLICT/CHARGED_BACK', trouble => 'conflict');
+	phase => 'check', paid => 1,
+	history => 'status:NEW>SUCCESS status:SUCCESS>CONFLICT/CHARGED_BACK anomaly:SUCCESS>CONFLICT/CHARGED_BACK', trouble => 'anomaly');
 walk('money after the end', [ [ choose => {}, 'open REQUEST_CREATED' ], [ expire => {}, 'closed EXPIRED' ],
 		[ correct => { status => 'SUCCESS' }, 'closed SUCCESS' ] ],
 	phase => 'check', paid => 1,
@@ -201,7 +202,8 @@ walk('money after the end', [ [ choose => {}, 'open REQUEST_CREATED' ], [ expire
 walk('a step back is not taken', [ [ settle => {}, 'closed SUCCESS' ],
 		[ force => { status => 'PAYMENT_DETECTED' }, 'closed SUCCESS', 'quiet' ],
 		[ force => { status => 'NEW' }, 'closed SUCCESS', 'quiet' ] ],
-	phase => 'reopened', paid => 1, history => 'status:NEW>SUCCESS anomaly:SUCCESS>PAYMENT_DETECTED', trouble => 'anomaly');
+	phase => 'reopened', paid => 1,
+	history => 'status:NEW>SUCCESS anomaly:SUCCESS>PAYMENT_DETECTED anomaly:SUCCESS>NEW', trouble => 'anomaly anomaly');
 walk('reopened, then SUCCESS', [ [ settle => { factor => '0.5' }, 'closed CONFLICT UNDERPAID' ],
 		[ force => { status => 'PAYMENT_DETECTED' }, 'closed CONFLICT UNDERPAID', 'quiet' ],
 		[ force => { status => 'SUCCESS' }, 'closed SUCCESS' ] ],

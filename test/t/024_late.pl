@@ -52,7 +52,7 @@ sub anomalies
 {
 	my ($id) = @_;
 
-	return $shop->sql("SELECT coalesce(string_agg(detail, '; ' ORDER BY id), '') FROM inqud.event WHERE checkout = $id AND kind = 'anomaly'");
+	return $shop->sql("SELECT coalesce(string_agg(detail, '; ' ORDER BY since), '') FROM inqud.trouble WHERE checkout = $id AND trouble = 'anomaly'");
 }
 
 sub troubles
@@ -159,7 +159,7 @@ sub real
 		$emu->control($row->{status} eq 'NEW' && $status eq 'EXPIRED' ? 'expire' : 'correct', { id => $row->{checkout_id}, status => $status });
 		is(reread('corrected')->{status}, $status, "a final status may be corrected: $status");
 	}
-	is(anomalies($row->{id}), '', 'which is no anomaly');
+	is(anomalies($row->{id}), 'Inqud says CONFLICT after SUCCESS', 'of which only what takes SUCCESS back is an anomaly');
 }
 {
 	my $row = order('reopened');

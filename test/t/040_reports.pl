@@ -49,9 +49,9 @@ is(nobody(), '', 'until it is enabled');
 # Pruning beside a worker
 # ---------------------------------------------------------------------
 
-$shop->sql(q{INSERT INTO inqud.checkout (project, project_id, order_id, owner, state, status, checkout_id, created_at, updated_at, closed_at)
+$shop->sql(q{INSERT INTO inqud.checkout (project, project_id, order_id, owner, state, status, checkout_id, created_at, updated_at, closed_at, paid_at)
 		SELECT 'shop', 'CAP-1', 'old-' || n, current_user, 'closed', CASE n % 2 WHEN 0 THEN 'SUCCESS' ELSE 'EXPIRED' END, 'CCO-' || n,
-			'2020-01-01', '2020-01-01', '2020-01-01' FROM generate_series(1, 2000) n;
+			'2020-01-01', '2020-01-01', '2020-01-01', CASE n % 2 WHEN 0 THEN '2020-01-01'::timestamptz END FROM generate_series(1, 2000) n;
 	INSERT INTO inqud.event (checkout, kind, at) SELECT id, 'created', '2020-01-01' FROM inqud.checkout WHERE order_id LIKE 'old-%';
 	SELECT count(inqud_enqueue_checkout('shop', 'new-' || n, 'n', 'https://shop.example')) FROM generate_series(1, 200) n});
 is($shop->sql("CALL inqud_prune('1 year', 'checkouts', 100)"), '1000', 'old checkouts go while new ones are sent');

@@ -101,22 +101,21 @@ may_be_older(const Judged *j)
 		(said == 0 || known == 0 || said <= known);
 }
 
+/* A read's answer says another order than this one.  Where no amount was ordered, any is the payer's choice. */
+static bool
+is_of_another(const Judged *j)
+{
+	InqudSentence what = inqud_misfit(j->c, &j->o->reply);
+
+	return is_read(j) && is_answer(j) && what != INQUD_SAYS_NOTHING &&
+		!(what == INQUD_SAYS_OTHER_AMOUNT && j->c->is.fixed_amount == NULL);
+}
+
 /* A queue row that is a read's.  A read of what is still to be created cannot be. */
 static bool
 is_sane_read(const Judged *j)
 {
 	return is_read(j) && !(j->q->exists && j->q->creates);
-}
-
-static int
-count_notes(const Judged *j, InqudSentence what)
-{
-	int			n = 0;
-	int			i;
-
-	for (i = 0; i < j->d->n_notes; i++)
-		n += j->d->notes[i].says.what == what;
-	return n;
 }
 
 /* Nothing is recorded, nothing said. */
@@ -171,6 +170,72 @@ rule_final(const Judged *j)
 	return !ends(j->c->is.status) || ends(j->d->record.is.status);
 }
 
+/* When it was first paid never changes, and an order that is paid has it. */
+static bool
+rule_paid_at(const Judged *j)
+{
+	const InqudRecord *after = &j->d->record;
+	bool		first = records_answer(j) && moves_status(j) && same(after->is.status, "SUCCESS") && j->c->paid_at == 0;
+
+	if (!first)
+		return after->paid_at == j->c->paid_at;
+	return after->paid_at == (j->o->reply.updated_at != 0 ? j->o->reply.updated_at : j->f->now);
+}
+
+/* What is recorded of a payment stays. */
+static bool
+rule_amounts(const Judged *j)
+{
+	const InqudCheckout *before = &j->c->is;
+	const InqudCheckout *after = &j->d->record.is;
+
+	return j->c->paid_at == 0 || (keeps_first(before->pay_amount, after->pay_amount) &&
+								  keeps_first(before->pay_currency, after->pay_currency) &&
+								  keeps_first(before->pay_blockchain, after->pay_blockchain) &&
+								  keeps_first(before->paid_amount, after->paid_amount) &&
+								  keeps_first(before->merchant_fee, after->merchant_fee) &&
+								  keeps_first(before->processing_amount, after->processing_amount) &&
+								  (before->overpaid < 0 || after->overpaid == before->overpaid));
+}
+
+/* SUCCESS and CONFLICT hold the order, and the row says from when on; no answer gives it free. */
+static bool
+rule_holds_money(const Judged *j)
+{
+	const char *status = j->d->record.is.status;
+	bool		comes = records_answer(j) && moves_status(j) && (same(status, "SUCCESS") || same(status, "CONFLICT"));
+
+	return j->d->money == comes && j->d->record.holds_money == (j->c->holds_money || comes);
+}
+
+/* Of another order nothing is recorded, and it is said aloud, but not the same twice. */
+static bool
+rule_of_another(const Judged *j)
+{
+	if (!is_of_another(j) || may_be_older(j))
+		return true;
+	return !moves_status(j) && !j->d->keep_reply && !j->d->tell && j->d->record.contradiction != 0 &&
+		memcmp(&j->d->record.is, &j->c->is, sizeof(InqudCheckout)) == 0 &&
+		(j->d->n_notes == 1) == (j->d->record.contradiction != j->c->contradiction);
+}
+
+/* After SUCCESS any other word is an anomaly, after CONFLICT any but SUCCESS; the same again is no news. */
+static bool
+rule_taken_back(const Judged *j)
+{
+	const char *said = j->o->reply.status;
+	bool		taken = j->c->paid_at != 0 ? !same(said, "SUCCESS") :
+		(j->c->holds_money || same(j->c->is.status, "CONFLICT")) && !same(said, "SUCCESS") && !same(said, "CONFLICT");
+	int			anomalies = 0;
+	int			i;
+
+	if (!is_read(j) || !is_answer(j) || !taken || may_be_older(j))
+		return true;
+	for (i = 0; i < j->d->n_notes; i++)
+		anomalies += j->d->notes[i].kind == INQUD_EVENT_ANOMALY && same(j->d->notes[i].status_to, said);
+	return j->d->record.contradiction != 0 && anomalies == (j->d->record.contradiction != j->c->contradiction);
+}
+
 /*
  * What Inqud says to be paid is recorded as paid.  Or it is asked again, when another
  * answer crossed this one; or it is said aloud, when it is not that of this order;
@@ -185,8 +250,11 @@ rule_money(const Judged *j)
 		return true;
 	if (same(d->record.is.status, "SUCCESS") && (d->write || same(j->c->is.status, "SUCCESS")))
 		return true;
+	if (is_of_another(j) && !may_be_older(j))
+		return d->record.contradiction != 0;
 	if (is_read(j))
-		return may_be_older(j) && d->queue == INQUD_QUEUE_PUT && d->row.asked && d->row.due_at == j->f->now;
+		return may_be_older(j) && ((d->queue == INQUD_QUEUE_PUT && d->row.asked && d->row.due_at == j->f->now) ||
+								   d->record.contradiction == j->c->contradiction);
 	if (is_own_create(j))
 		return is_wrong_answer(j) && d->record.fault == INQUD_FAULT_MISFIT && d->tell;
 	return d->add_row || j->f->held_by != 0 || same(j->c->is.id, j->o->reply.id) ||
@@ -416,15 +484,21 @@ is_good_anomaly(const Judged *j, const InqudNote *note)
 {
 	switch (note->says.what)
 	{
-		case INQUD_SAYS_LATE_MONEY:
-			return note->says.text != NULL && note->says.other != NULL && !j->d->record.current;
-		case INQUD_SAYS_PAID_TWICE:
-			return note->says.number != 0 && same(j->d->record.is.status, "SUCCESS");
 		case INQUD_SAYS_SECOND_ANSWER:
 			return note->says.number == j->o->second_of && j->o->aim == INQUD_AIM_SECOND;
 		case INQUD_SAYS_REOPENED:
 			return ends(note->status_from) && !ends(note->status_to) && is_read(j) &&
 				same(note->says.text, j->o->reply.status) && same(note->says.other, j->c->is.status);
+		case INQUD_SAYS_TAKEN_BACK:
+			return is_read(j) && ends(note->status_to) && same(note->says.text, j->o->reply.status) &&
+				same(note->says.other, j->c->paid_at != 0 ? "SUCCESS" : "CONFLICT");
+		case INQUD_SAYS_OTHER_PAYMENT:
+			return is_read(j) && j->c->paid_at != 0 && same(j->o->reply.status, "SUCCESS");
+		case INQUD_SAYS_OTHER_ORDER:
+		case INQUD_SAYS_OTHER_PROJECT:
+		case INQUD_SAYS_OTHER_TYPE:
+		case INQUD_SAYS_OTHER_AMOUNT:
+			return is_of_another(j) && note->says.text != NULL && same(note->says.other, j->o->reply.status);
 		case INQUD_SAYS_FITS_NONE:
 			return note->says.text == j->o->named_order && note->says.text != NULL;
 		default:
@@ -506,37 +580,23 @@ rule_history(const Judged *j)
 	return changes <= 1 && (changes == 1 || !moves_status(j));
 }
 
-/* Money for a row that is replaced or canceled is said aloud once, when it comes. */
-static bool
-rule_late_money(const Judged *j)
-{
-	const char *status = j->d->record.is.status;
-	bool		comes = records_answer(j) && (moves_status(j) || j->d->record.state != j->c->state);
-	bool		money = same(status, "SUCCESS") || same(status, "CONFLICT");
-
-	return count_notes(j, INQUD_SAYS_LATE_MONEY) == (comes && money && !j->c->current);
-}
-
-/* The other rows of the order are asked for once it is paid, and no other time. */
+/* What waits to be sent for the order is asked for once it is paid, and no other time. */
 static bool
 rule_siblings(const Judged *j)
 {
 	const InqudDecision *d = j->d;
-	bool		paid = records_answer(j) && d->tell && same(d->record.is.status, "SUCCESS");
-	bool		given = paid && !j->f->alone;
-	int			twice = 0;
-	int			drop = 0;
+	bool		given = records_answer(j) && d->tell && same(d->record.is.status, "SUCCESS") && !j->f->alone;
+	int			n = given && j->f->unsent != NULL ? j->f->n_unsent : 0;
 	int			i;
 
-	for (i = 0; given && i < j->f->n_siblings && i < INQUD_MAX_SIBLINGS; i++)
+	if (n > INQUD_MAX_SIBLINGS)
+		n = INQUD_MAX_SIBLINGS;
+	for (i = 0; i < n && i < d->n_drop; i++)
 	{
-		twice += j->f->siblings[i].paid;
-		if (j->f->siblings[i].unsent && !j->f->siblings[i].paid &&
-			(drop >= d->n_drop || d->drop[drop++] != j->f->siblings[i].id))
+		if (d->drop[i] != j->f->unsent[i])
 			return false;
 	}
-	return d->ask_siblings == (given && j->f->siblings == NULL) && d->n_drop == drop &&
-		count_notes(j, INQUD_SAYS_PAID_TWICE) == twice;
+	return d->ask_siblings == (given && j->f->unsent == NULL) && d->n_drop == n;
 }
 
 /* ---------------------------------------------------------------------
@@ -591,7 +651,7 @@ rule_deterministic(const Judged *j)
 
 	if (a->applied != b->applied || a->write != b->write || a->keep_reply != b->keep_reply ||
 		a->queue != b->queue || a->tell != b->tell || a->n_notes != b->n_notes || a->n_drop != b->n_drop ||
-		a->add_row != b->add_row || a->ask_siblings != b->ask_siblings || !is_same_saying(&a->error, &b->error))
+		a->add_row != b->add_row || a->money != b->money || a->ask_siblings != b->ask_siblings || !is_same_saying(&a->error, &b->error))
 		return false;
 	for (i = 0; i < a->n_notes; i++)
 	{
@@ -600,6 +660,8 @@ rule_deterministic(const Judged *j)
 	}
 	return memcmp(&a->record.is, &b->record.is, sizeof(a->record.is)) == 0 && a->record.state == b->record.state &&
 		a->record.fault == b->record.fault && a->record.closed_at == b->record.closed_at &&
+		a->record.paid_at == b->record.paid_at && a->record.holds_money == b->record.holds_money &&
+		a->record.contradiction == b->record.contradiction &&
 		memcmp(&a->row, &b->row, sizeof(a->row)) == 0 && memcmp(a->drop, b->drop, sizeof(a->drop[0]) * a->n_drop) == 0;
 }
 
@@ -613,6 +675,11 @@ static const struct
 	{rule_order, "what was ordered never changes"},
 	{rule_final, "no status that is not final follows one that is"},
 	{rule_money, "what is paid is recorded, asked again or said aloud"},
+	{rule_paid_at, "when it was paid never changes"},
+	{rule_amounts, "what was paid never changes"},
+	{rule_holds_money, "SUCCESS and CONFLICT hold the order"},
+	{rule_of_another, "nothing is recorded of another order, and it is said once"},
+	{rule_taken_back, "what is said after SUCCESS or CONFLICT is an anomaly, once"},
 	{rule_stale, "what may be older is not recorded"},
 	{rule_state, "the state follows the status, and an answer takes errors away"},
 	{rule_closed_at, "the end is the moment of the final status"},
@@ -633,7 +700,6 @@ static const struct
 	{rule_tell, "the shop is told when state or status changes, and no other time"},
 	{rule_notes, "the history has a sentence where it needs one, and room for all"},
 	{rule_history, "the history says each change of status, once"},
-	{rule_late_money, "money for a replaced or canceled row is said aloud"},
 	{rule_siblings, "other rows of a paid order are looked at, and not sent"},
 	{rule_same, "nothing new means that nothing is written"},
 	{rule_applied, "a result has a word that a decision may give"},

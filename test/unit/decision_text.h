@@ -54,10 +54,13 @@ static const char *const event_words[] = {
 	"created", "status", "changed", "webhook", "error", "failed", "canceled", "anomaly", NULL
 };
 static const char *const sentence_words[] = {
-	"nothing", "text", "repeated", "lost", "unknown_status", "late_money", "paid_twice", "second_answer", "reopened",
+	"nothing", "text", "repeated", "lost", "unknown_status", "second_answer", "reopened", "taken_back", "other_payment",
 	"found", "fits_none", "unread", "not_sent", "given_up", "other_order", "other_project", "other_type", "other_amount",
 	"held", NULL
 };
+
+/* Of what of the reply a digest is; "other" is that of another reply. */
+static const char *const digest_words[] = {"-", "word", "order", "paid", "all", "other", NULL};
 
 typedef enum MemberKind
 {
@@ -67,6 +70,7 @@ typedef enum MemberKind
 	KIND_SPAN,
 	KIND_TIME,
 	KIND_TEXT,
+	KIND_DIGEST,				/* int64_t: the digest of what the reply says */
 	KIND_WORD					/* of an enum */
 } MemberKind;
 
@@ -87,6 +91,9 @@ static const Member record_members[] = {
 	{"canceled", AT(c.canceled), KIND_BOOL},
 	{"made", AT(c.made_at), KIND_TIME},
 	{"closed", AT(c.closed_at), KIND_TIME},
+	{"paid_at", AT(c.paid_at), KIND_TIME},
+	{"money", AT(c.holds_money), KIND_BOOL},
+	{"said", AT(c.contradiction), KIND_DIGEST},
 	{"error", AT(c.error), KIND_TEXT},
 	{"fault", AT(c.fault), KIND_WORD, fault_words},
 	{NULL}
@@ -158,7 +165,7 @@ static const Member ending_members[] = {
 static const Member fact_members[] = {
 	{"held_by", AT(f.held_by), KIND_NUMBER},
 	{"alone", AT(f.alone), KIND_BOOL},
-	{"siblings", AT(f.n_siblings), KIND_INT},
+	{"siblings", AT(f.n_unsent), KIND_INT},
 	{NULL}
 };
 
@@ -237,6 +244,15 @@ word_of(const char *text, const char *const *words)
 	not_understood(text);
 }
 
+/* The digest that a word of digest_words stands for. */
+static int64_t
+digest_of(const InqudCheckout *reply, int64_t word)
+{
+	if (word == 0 || digest_words[word + 1] == NULL)
+		return word;
+	return inqud_digest_against(reply, word == 2 || word == 4, word >= 3);
+}
+
 /* Give a member the value that a text says. */
 static void
 set(void *base, const Member *m, const char *value)
@@ -262,6 +278,9 @@ set(void *base, const Member *m, const char *value)
 			break;
 		case KIND_TEXT:
 			*(const char **) at = strcmp(value, "-") == 0 ? NULL : value;
+			break;
+		case KIND_DIGEST:
+			*(int64_t *) at = word_of(value, digest_words);
 			break;
 		case KIND_WORD:
 			*(int *) at = word_of(value, m->words);
@@ -306,11 +325,8 @@ read_item(Situation *s, const char *item, size_t len)
 	set(base, m, keep_text(equals + 1, item + len - equals - 1));
 }
 
-/* A checkout of an order may have these beside it. */
-static const InqudSibling some_siblings[] = {
-	{.id = 2, .paid = true}, {.id = 4, .unsent = true}, {.id = 5}, {.id = 6, .unsent = true}, {.id = 8, .paid = true},
-	{.id = 9, .unsent = true}, {.id = 10, .paid = true}, {.id = 11}, {.id = 12, .unsent = true}
-};
+/* These may wait to be sent beside a checkout of an order. */
+static const int64_t some_siblings[] = {4, 6, 9, 12, 13, 14, 15, 16, 17};
 
 static void
 read_situation(Situation *s, const char *text)
@@ -319,7 +335,7 @@ read_situation(Situation *s, const char *text)
 	arena_used = 0;
 	s->c.is.overpaid = s->o.reply.overpaid = -1;
 	s->f.now = NOW;
-	s->f.n_siblings = -1;
+	s->f.n_unsent = -1;
 	while (*text != '\0')
 	{
 		size_t		len = strcspn(text, " ");
@@ -328,11 +344,12 @@ read_situation(Situation *s, const char *text)
 			read_item(s, text, len);
 		text += len + (text[len] == ' ');
 	}
+	s->c.contradiction = digest_of(&s->o.reply, s->c.contradiction);
 	/* none were looked up */
-	if (s->f.n_siblings < 0)
-		s->f.n_siblings = 0;
+	if (s->f.n_unsent < 0)
+		s->f.n_unsent = 0;
 	else
-		s->f.siblings = some_siblings;
+		s->f.unsent = some_siblings;
 }
 
 /* ---------------------------------------------------------------------
@@ -415,6 +432,9 @@ add_value(Line *line, const void *base, const Member *m)
 		case KIND_TEXT:
 			add(line, "%s", *(const char *const *) at ? *(const char *const *) at : "-");
 			break;
+		case KIND_DIGEST:
+			add(line, "%s", digest_words[*(const int64_t *) at]);
+			break;
 		case KIND_WORD:
 			add(line, "%s", m->words[*(const int *) at]);
 	}
@@ -425,7 +445,7 @@ differs(const Member *m, const void *a, const void *b)
 {
 	static const size_t sizes[] = {
 		[KIND_BOOL] = sizeof(bool), [KIND_INT] = sizeof(int), [KIND_NUMBER] = sizeof(int64_t),
-		[KIND_SPAN] = sizeof(int64_t), [KIND_TIME] = sizeof(int64_t), [KIND_WORD] = sizeof(int)
+		[KIND_SPAN] = sizeof(int64_t), [KIND_DIGEST] = sizeof(int64_t), [KIND_TIME] = sizeof(int64_t), [KIND_WORD] = sizeof(int)
 	};
 	const char *x = (const char *) a + m->offset;
 	const char *y = (const char *) b + m->offset;
@@ -474,17 +494,33 @@ add_note(Line *line, const InqudNote *note)
 		add(line, " own");
 }
 
+static int64_t
+word_of_digest(const InqudCheckout *reply, int64_t digest)
+{
+	int64_t		word = 0;
+
+	while (digest_words[word + 1] != NULL && digest_of(reply, word) != digest)
+		word++;
+	return word;
+}
+
 static void
 add_record(Line *line, const Situation *before, const Situation *after, const InqudDecision *d)
 {
+	Situation	worded = *after;
+
 	add(line, d->keep_reply ? " answer" : " write");
-	add_changes(line, record_members, before, after);
+	if (after->c.contradiction != before->c.contradiction)
+		worded.c.contradiction = word_of_digest(&before->o.reply, after->c.contradiction);
+	add_changes(line, record_members, before, &worded);
 	add_changes(line, checkout_members, &before->c.is, &after->c.is);
 	if (d->error.what != INQUD_SAYS_NOTHING)
 	{
 		add(line, " error");
 		add_saying(line, &d->error);
 	}
+	if (d->money)
+		add(line, " marked");
 }
 
 /* The line of a decision on this situation. */

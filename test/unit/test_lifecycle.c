@@ -26,6 +26,8 @@
 #define READ ORDER "c.state=open c.made=now-1h c.cco=CCO-1 c.url=U1 c.status=NEW c.expires=now+1h " \
 	"q.exists=1 q.phase=new q.tail=now+1h q.answers=5 q.due=now-30s o.by_worker=1 o.answers=5 o.retry_in=50s r.cco=CCO-1 "
 #define READ_CLOSED READ "c.state=closed c.status=SUCCESS c.closed=now-4h q.phase=check q.tail=now-4h "
+#define PAID_BEFORE READ_CLOSED "c.paid_at=now-4h c.money=1 "
+#define CONFLICT_BEFORE READ_CLOSED "c.status=CONFLICT c.money=1 "
 #define REOPENED READ_CLOSED "q.phase=reopened q.tail=now-10m "
 
 /* It was asked for; a session makes it. */
@@ -56,6 +58,9 @@ static const Example creates[] =
 	{"else from when we did", CREATED,
 		"answer state=open cco=CCO-1 status=NEW url=U1 "
 		"put creates=0 lease=0 attempts=0 answers=1 due=now phase=new tail=now+59m +created:text(CCO-1) -..NEW tell"},
+	{"an expiry long past counts from when we made it", CREATED "r.expires=now-900d r.created=now-901d",
+		"answer state=open cco=CCO-1 status=NEW url=U1 created=now-901d expires=now-900d "
+		"put creates=0 lease=0 attempts=0 answers=1 due=now phase=new tail=now-1m +created:text(CCO-1) -..NEW tell"},
 	{"a payment may be under way", CREATED "r.status=REQUEST_CREATED",
 		"answer state=open cco=CCO-1 status=REQUEST_CREATED url=U1 "
 		"put creates=0 lease=0 attempts=0 answers=1 due=now phase=active tail=now+59m "
@@ -64,8 +69,8 @@ static const Example creates[] =
 		"answer state=open cco=CCO-1 status=HALF_PAID url=U1 "
 		"put creates=0 lease=0 attempts=0 answers=1 due=now phase=active tail=now+59m +created:text(CCO-1) -..HALF_PAID tell"},
 	{"it may be paid", CREATED "r.status=SUCCESS r.reason=R",
-		"answer state=closed closed=now cco=CCO-1 status=SUCCESS reason=R url=U1 "
-		"put creates=0 lease=0 attempts=0 answers=1 due=now phase=check tail=now "
+		"answer state=closed closed=now paid_at=now money=1 cco=CCO-1 status=SUCCESS reason=R url=U1 "
+		"marked put creates=0 lease=0 attempts=0 answers=1 due=now phase=check tail=now "
 		"+created:text(CCO-1) -..SUCCESS for R tell"},
 	{"it may have expired", CREATED "r.status=EXPIRED",
 		"answer state=closed closed=now cco=CCO-1 status=EXPIRED url=U1 "
@@ -95,8 +100,8 @@ static const Example creates[] =
 		"put creates=0 asked=1 lease=0 attempts=0 answers=1 due=now+10s phase=new tail=now+59m "
 		"+created:text(CCO-1) -..NEW tell"},
 	{"in four hours after its end", CREATED SESSION "r.status=CONFLICT o.read_in=20s",
-		"answer state=closed closed=now cco=CCO-1 status=CONFLICT url=U1 "
-		"put creates=0 asked=1 lease=0 attempts=0 answers=1 due=now+4h phase=check tail=now "
+		"answer state=closed closed=now money=1 cco=CCO-1 status=CONFLICT url=U1 "
+		"marked put creates=0 asked=1 lease=0 attempts=0 answers=1 due=now+4h phase=check tail=now "
 		"+created:text(CCO-1) -..CONFLICT tell"},
 };
 
@@ -190,9 +195,9 @@ static const Example added[] =
 		"answer state=open cco=CCO-2 status=NEW url=U2 expires=now+2h put exists=1 answers=1 due=now phase=new tail=now+2h "
 		"+created:text(CCO-2) -..NEW +anomaly:second_answer(#3) tell"},
 	{"a second answer that is paid", ADDED "o.aim=second o.second_of=3 r.status=SUCCESS",
-		"answer state=closed closed=now cco=CCO-2 status=SUCCESS url=U2 "
-		"put exists=1 answers=1 due=now phase=check tail=now +created:text(CCO-2) -..SUCCESS "
-		"+anomaly:late_money(paid,replaced) own +anomaly:second_answer(#3) tell ask"},
+		"answer state=closed closed=now paid_at=now money=1 cco=CCO-2 status=SUCCESS url=U2 "
+		"marked put exists=1 answers=1 due=now phase=check tail=now +created:text(CCO-2) -..SUCCESS "
+		"+anomaly:second_answer(#3) tell ask"},
 	{"what a webhook named", ADDED "o.aim=found",
 		"answer state=open cco=CCO-2 status=NEW url=U2 put exists=1 answers=1 due=now phase=new tail=now+1h "
 		"+created:text(CCO-2) -..NEW +webhook:found tell"},
@@ -221,10 +226,10 @@ static const Example reads[] =
 		"answer status=HALF_PAID put answers=6 due=now phase=active "
 		"+status NEW..HALF_PAID +error:unknown_status -..HALF_PAID tell"},
 	{"an end", READ "r.status=SUCCESS r.reason=R",
-		"answer state=closed closed=now status=SUCCESS reason=R put answers=6 due=now phase=check tail=now "
+		"answer state=closed closed=now paid_at=now money=1 status=SUCCESS reason=R marked put answers=6 due=now phase=check tail=now "
 		"+status NEW..SUCCESS for R tell"},
 	{"a reason goes with its status", READ "c.reason=R r.status=SUCCESS",
-		"answer state=closed closed=now status=SUCCESS reason=- put answers=6 due=now phase=check tail=now "
+		"answer state=closed closed=now paid_at=now money=1 status=SUCCESS reason=- marked put answers=6 due=now phase=check tail=now "
 		"+status NEW..SUCCESS tell"},
 	{"and stays with it", READ "c.reason=R r.status=NEW", "same"},
 	{"a reason alone", READ "r.status=NEW r.reason=R", "answer reason=R put answers=6 due=now +changed NEW..NEW for R"},
@@ -233,8 +238,8 @@ static const Example reads[] =
 	{"what is no detail is no event", READ "r.status=NEW r.fee=0.1", "answer fee=0.1 put answers=6 due=now"},
 	{"another expiry is another rhythm", READ "r.status=NEW r.expires=now+2h",
 		"answer expires=now+2h put answers=6 due=now tail=now+2h"},
-	{"a corrected end", READ_CLOSED "r.status=CONFLICT",
-		"answer closed=now status=CONFLICT put answers=6 due=now tail=now +status SUCCESS..CONFLICT tell"},
+	{"a corrected end", READ_CLOSED "c.status=EXPIRED r.status=CONFLICT",
+		"answer closed=now money=1 status=CONFLICT marked put answers=6 due=now tail=now +status EXPIRED..CONFLICT tell"},
 	{"a detail after the end", READ_CLOSED "r.status=SUCCESS r.tx=0x1",
 		"answer tx=0x1 put answers=6 due=now +changed SUCCESS..SUCCESS"},
 	{"an end whose moment was not recorded", READ_CLOSED "c.closed=0 r.status=SUCCESS r.tx=0x1",
@@ -248,9 +253,9 @@ static const Example reads[] =
 	{"a URL once recorded stays", READ "r.status=NEW r.url=U2 r.name=N", "answer name=N put answers=6 due=now"},
 	{"no row in the queue any more", READ_CLOSED "q.exists=0 q.phase=none q.tail=0 q.answers=0 q.due=0 r.status=SUCCESS",
 		"put exists=1 answers=1 due=now phase=check tail=now"},
-	{"and news for a session", READ_CLOSED SESSION "q.exists=0 q.phase=none q.tail=0 q.answers=0 q.due=0 r.status=CONFLICT",
-		"answer closed=now status=CONFLICT put exists=1 asked=1 answers=1 due=now+4h phase=check tail=now "
-		"+status SUCCESS..CONFLICT tell"},
+	{"and news for a session", READ_CLOSED SESSION "c.status=EXPIRED q.exists=0 q.phase=none q.tail=0 q.answers=0 q.due=0 r.status=CONFLICT",
+		"answer closed=now money=1 status=CONFLICT marked put exists=1 asked=1 answers=1 due=now+4h phase=check tail=now "
+		"+status EXPIRED..CONFLICT tell"},
 	{"and none for a session", READ_CLOSED SESSION "q.exists=0 q.phase=none q.tail=0 q.answers=0 q.due=0 r.status=SUCCESS", "same"},
 };
 
@@ -260,13 +265,13 @@ static const Example asked_reads[] =
 	{"nothing new, for a session", READ ASKED SESSION "r.status=NEW", "same"},
 	{"it was asked for again meanwhile", READ ASKED "q.poke=2 o.poke=1 r.status=NEW", "put answers=6 due=now+3s"},
 	{"again, and there are news", READ ASKED "q.poke=2 o.poke=1 r.status=SUCCESS",
-		"answer state=closed closed=now status=SUCCESS put answers=6 due=now phase=check tail=now +status NEW..SUCCESS tell"},
+		"answer state=closed closed=now paid_at=now money=1 status=SUCCESS marked put answers=6 due=now phase=check tail=now +status NEW..SUCCESS tell"},
 	{"again, and a session brings them", READ ASKED SESSION "q.poke=2 o.poke=1 o.read_in=20s r.status=SUCCESS",
-		"answer state=closed closed=now status=SUCCESS put answers=6 due=now phase=check tail=now +status NEW..SUCCESS tell"},
+		"answer state=closed closed=now paid_at=now money=1 status=SUCCESS marked put answers=6 due=now phase=check tail=now +status NEW..SUCCESS tell"},
 	{"a session brings news", READ SESSION "o.read_in=20s r.status=PAYMENT_DETECTED",
 		"answer status=PAYMENT_DETECTED put asked=1 answers=6 due=now+20s phase=active +status NEW..PAYMENT_DETECTED tell"},
 	{"a session brings the end", READ SESSION "r.status=SUCCESS",
-		"answer state=closed closed=now status=SUCCESS put asked=1 answers=6 due=now+4h phase=check tail=now "
+		"answer state=closed closed=now paid_at=now money=1 status=SUCCESS marked put asked=1 answers=6 due=now+4h phase=check tail=now "
 		"+status NEW..SUCCESS tell"},
 	{"a session says that money may still come", READ SESSION "r.status=EXPIRED r.has_request=1 o.read_in=20s",
 		"answer state=closed closed=now status=EXPIRED put asked=1 answers=6 due=now+20s phase=late tail=now "
@@ -292,29 +297,34 @@ static const Example stale_reads[] =
 		"answer status=PAYMENT_DETECTED updated=now-10s put answers=6 due=now phase=active "
 		"+status NEW..PAYMENT_DETECTED tell"},
 	{"without a queue row nothing is known of others",
-		READ_CLOSED "q.exists=0 q.phase=none q.tail=0 q.answers=0 q.due=0 o.answers=3 r.status=CONFLICT",
-		"answer closed=now status=CONFLICT put exists=1 answers=1 due=now phase=check tail=now "
-		"+status SUCCESS..CONFLICT tell"},
-	{"it does not say that it is final any more", READ_CLOSED "q.answers=6 r.status=NEW", "put answers=7 due=now"},
+		READ_CLOSED "c.status=EXPIRED q.exists=0 q.phase=none q.tail=0 q.answers=0 q.due=0 o.answers=3 r.status=CONFLICT",
+		"answer closed=now money=1 status=CONFLICT marked put exists=1 answers=1 due=now phase=check tail=now "
+		"+status EXPIRED..CONFLICT tell"},
+	{"it does not say that it is final any more", READ_CLOSED "q.answers=6 r.status=NEW", "put asked=1 due=now"},
+	{"nor did the one before", READ_CLOSED "q.answers=6 c.said=word r.status=NEW", "same"},
 };
 
 static const Example reopened[] =
 {
 	{"a word that is not final: not applied, and watched", READ_CLOSED "r.status=PAYMENT_DETECTED r.tx=0x1",
-		"put answers=6 due=now phase=reopened tail=now "
+		"write said=word put answers=6 due=now phase=reopened tail=now "
 		"+anomaly:reopened(PAYMENT_DETECTED,SUCCESS) SUCCESS..PAYMENT_DETECTED"},
-	{"the next one is not said again", REOPENED "r.status=PAYMENT_DETECTED", "put answers=6 due=now"},
-	{"nor is another", REOPENED "r.status=HALF_PAID", "put answers=6 due=now"},
-	{"the end that was recorded", REOPENED "r.status=SUCCESS", "put answers=6 due=now phase=check tail=now"},
-	{"the end that money may still follow", REOPENED "c.status=EXPIRED r.status=EXPIRED",
-		"put answers=6 due=now phase=late tail=now"},
-	{"money after all", REOPENED "c.status=EXPIRED r.status=SUCCESS",
-		"answer closed=now status=SUCCESS put answers=6 due=now phase=check tail=now +status EXPIRED..SUCCESS tell"},
+	{"the next one is not said again", REOPENED "c.said=word r.status=PAYMENT_DETECTED", "same"},
+	{"nor when it was asked for", REOPENED ASKED "c.said=word r.status=PAYMENT_DETECTED", "put asked=0 answers=6 due=now"},
+	{"but another is", REOPENED "c.said=other r.status=HALF_PAID",
+		"write said=word put answers=6 due=now tail=now +anomaly:reopened(HALF_PAID,SUCCESS) SUCCESS..HALF_PAID"},
+	{"the end that was recorded", REOPENED "c.said=other r.status=SUCCESS",
+		"answer said=- put answers=6 due=now phase=check tail=now"},
+	{"the end that money may still follow", REOPENED "c.status=EXPIRED c.said=other r.status=EXPIRED",
+		"answer said=- put answers=6 due=now phase=late tail=now"},
+	{"money after all", REOPENED "c.status=EXPIRED c.said=other r.status=SUCCESS",
+		"answer closed=now paid_at=now money=1 said=- status=SUCCESS marked put answers=6 due=now phase=check tail=now "
+		"+status EXPIRED..SUCCESS tell"},
 	{"an error is over, the status stays", READ_CLOSED "c.error=no c.fault=unknown r.status=NEW",
-		"answer fault=none put answers=6 due=now phase=reopened tail=now +anomaly:reopened(NEW,SUCCESS) SUCCESS..NEW"},
+		"write said=word fault=none put answers=6 due=now phase=reopened tail=now +anomaly:reopened(NEW,SUCCESS) SUCCESS..NEW"},
 	{"after an answer that crossed it", REOPENED "q.answers=6 r.status=CONFLICT", "put asked=1 due=now"},
 	{"for a session", READ_CLOSED SESSION "r.status=NEW",
-		"put asked=1 answers=6 due=now+10s phase=reopened tail=now +anomaly:reopened(NEW,SUCCESS) SUCCESS..NEW"},
+		"write said=word put asked=1 answers=6 due=now+10s phase=reopened tail=now +anomaly:reopened(NEW,SUCCESS) SUCCESS..NEW"},
 };
 
 #define NO_READ "o.message=no o.outcome=unreachable o.fault=unreachable "
@@ -345,33 +355,106 @@ static const Example failed_reads[] =
 };
 
 #define PAID READ "r.status=SUCCESS "
-#define PAYS "answer state=closed closed=now status=SUCCESS put answers=6 due=now phase=check tail=now +status NEW..SUCCESS "
+#define PAYS "answer state=closed closed=now paid_at=now money=1 status=SUCCESS marked " \
+	"put answers=6 due=now phase=check tail=now +status NEW..SUCCESS "
 
-static const Example anomalies[] =
+static const Example siblings[] =
 {
-	{"paid after it was replaced", PAID "c.current=0", PAYS "+anomaly:late_money(paid,replaced) own tell"},
-	{"paid after it was canceled", PAID "c.current=0 c.canceled=1", PAYS "+anomaly:late_money(paid,canceled) own tell"},
-	{"money after it was replaced", READ "c.current=0 r.status=CONFLICT",
-		"answer state=closed closed=now status=CONFLICT put answers=6 due=now phase=check tail=now +status NEW..CONFLICT "
-		"+anomaly:late_money(money arrived,replaced) own tell"},
-	{"money after it was canceled", READ "c.current=0 c.canceled=1 r.status=CONFLICT",
-		"answer state=closed closed=now status=CONFLICT put answers=6 due=now phase=check tail=now +status NEW..CONFLICT "
-		"+anomaly:late_money(money arrived,canceled) own tell"},
-	{"no money", READ "c.current=0 r.status=EXPIRED",
-		"answer state=closed closed=now status=EXPIRED put answers=6 due=now phase=check tail=now +status NEW..EXPIRED tell"},
-	{"it is said once", READ_CLOSED "c.current=0 r.status=SUCCESS r.tx=0x1",
-		"answer tx=0x1 put answers=6 due=now +changed SUCCESS..SUCCESS"},
+	{"paid after it was replaced", PAID "c.current=0", PAYS "tell"},
+	{"paid after it was canceled", PAID "c.current=0 c.canceled=1", PAYS "tell"},
 	{"the order has other rows: they are asked for", PAID "f.alone=0", PAYS "tell ask"},
 	{"not for a conflict", READ "f.alone=0 r.status=CONFLICT",
-		"answer state=closed closed=now status=CONFLICT put answers=6 due=now phase=check tail=now +status NEW..CONFLICT tell"},
-	{"not again", READ_CLOSED "f.alone=0 r.status=SUCCESS r.tx=0x1",
+		"answer state=closed closed=now money=1 status=CONFLICT marked put answers=6 due=now phase=check tail=now "
+		"+status NEW..CONFLICT tell"},
+	{"not again", PAID_BEFORE "f.alone=0 r.status=SUCCESS r.tx=0x1",
 		"answer tx=0x1 put answers=6 due=now +changed SUCCESS..SUCCESS"},
 	{"there were none", PAID "f.alone=0 f.siblings=0", PAYS "tell"},
-	{"it is paid twice", PAID "f.alone=0 f.siblings=1", PAYS "+anomaly:paid_twice(#2) own tell"},
-	{"what waits is not sent", PAID "f.alone=0 f.siblings=3", PAYS "+anomaly:paid_twice(#2) own tell drop=4"},
+	{"what waits is not sent", PAID "f.alone=0 f.siblings=2", PAYS "tell drop=4 drop=6"},
 	{"eight others are all", PAID "c.current=0 f.alone=0 f.siblings=9",
-		PAYS "+anomaly:late_money(paid,replaced) own +anomaly:paid_twice(#2) own +anomaly:paid_twice(#8) own "
-		"+anomaly:paid_twice(#10) own tell drop=4 drop=6 drop=9"},
+		PAYS "tell drop=4 drop=6 drop=9 drop=12 drop=13 drop=14 drop=15 drop=16"},
+};
+
+#define TAKEN_BACK(from, to) "+anomaly:taken_back(" to "," from ") " from ".." to
+
+static const Example final_words[] =
+{
+	{"as Inqud says when", PAID "r.updated=now-1h", "answer state=closed closed=now paid_at=now-1h money=1 status=SUCCESS "
+		"updated=now-1h marked put answers=6 due=now phase=check tail=now +status NEW..SUCCESS tell"},
+	{"EXPIRED after SUCCESS", PAID_BEFORE "r.status=EXPIRED",
+		"answer closed=now said=word status=EXPIRED put answers=6 due=now phase=late tail=now +status SUCCESS..EXPIRED "
+		TAKEN_BACK("SUCCESS", "EXPIRED") " tell"},
+	{"said once", PAID_BEFORE "c.status=EXPIRED c.said=word r.status=EXPIRED", "same"},
+	{"and no more when it was asked for", PAID_BEFORE ASKED "c.status=EXPIRED c.said=word r.status=EXPIRED",
+		"put asked=0 answers=6 due=now"},
+	{"another word after it", PAID_BEFORE "c.status=EXPIRED c.said=other r.status=CONFLICT r.reason=R",
+		"answer closed=now said=word status=CONFLICT reason=R marked put answers=6 due=now tail=now "
+		"+status EXPIRED..CONFLICT for R +anomaly:taken_back(CONFLICT,SUCCESS) EXPIRED..CONFLICT for R tell"},
+	{"SUCCESS again is none", PAID_BEFORE "c.status=EXPIRED c.said=other r.status=SUCCESS",
+		"answer closed=now said=- status=SUCCESS marked put answers=6 due=now tail=now +status EXPIRED..SUCCESS tell"},
+	{"given free, then SUCCESS again", PAID_BEFORE "c.current=0 c.canceled=1 c.money=0 c.status=EXPIRED c.said=other r.status=SUCCESS",
+		"answer closed=now money=1 said=- status=SUCCESS marked put answers=6 due=now tail=now +status EXPIRED..SUCCESS tell"},
+	{"given free, and a word", PAID_BEFORE "c.current=0 c.canceled=1 c.money=0 c.status=EXPIRED c.said=other r.status=HALF_PAID",
+		"write said=word put answers=6 due=now phase=reopened tail=now +anomaly:reopened(HALF_PAID,EXPIRED) EXPIRED..HALF_PAID"},
+	{"SUCCESS after CONFLICT is a correction", CONFLICT_BEFORE "r.status=SUCCESS",
+		"answer closed=now paid_at=now status=SUCCESS marked put answers=6 due=now tail=now +status CONFLICT..SUCCESS tell"},
+	{"EXPIRED after CONFLICT", CONFLICT_BEFORE "r.status=EXPIRED",
+		"answer closed=now said=word status=EXPIRED put answers=6 due=now phase=late tail=now +status CONFLICT..EXPIRED "
+		TAKEN_BACK("CONFLICT", "EXPIRED") " tell"},
+	{"said once, too", CONFLICT_BEFORE "c.status=EXPIRED c.said=word r.status=EXPIRED", "same"},
+	{"CONFLICT again is none", CONFLICT_BEFORE "c.status=EXPIRED c.said=other r.status=CONFLICT",
+		"answer closed=now said=- status=CONFLICT marked put answers=6 due=now tail=now +status EXPIRED..CONFLICT tell"},
+	{"SUCCESS after both", CONFLICT_BEFORE "c.status=EXPIRED c.said=other r.status=SUCCESS",
+		"answer closed=now paid_at=now said=- status=SUCCESS marked put answers=6 due=now tail=now +status EXPIRED..SUCCESS tell"},
+	{"a conflict that was given free", CONFLICT_BEFORE "c.current=0 c.canceled=1 c.money=0 r.status=EXPIRED",
+		"answer closed=now said=word status=EXPIRED put answers=6 due=now phase=late tail=now +status CONFLICT..EXPIRED "
+		TAKEN_BACK("CONFLICT", "EXPIRED") " tell"},
+	{"SUCCESS after EXPIRED is late money", READ_CLOSED "c.status=EXPIRED r.status=SUCCESS",
+		"answer closed=now paid_at=now money=1 status=SUCCESS marked put answers=6 due=now tail=now +status EXPIRED..SUCCESS tell"},
+};
+
+static const Example amounts_paid[] =
+{
+	{"what was paid stays", PAID_BEFORE "c.paid=10 c.fee=0.1 r.status=SUCCESS r.paid=9 r.fee=0.1",
+		"answer said=paid put answers=6 due=now +anomaly:other_payment SUCCESS..SUCCESS"},
+	{"said once", PAID_BEFORE "c.paid=10 c.fee=0.1 c.said=paid r.status=SUCCESS r.paid=9.0 r.fee=0.1", "same"},
+	{"the fee, too", PAID_BEFORE "c.paid=10 c.fee=0.1 r.status=SUCCESS r.fee=0.2",
+		"answer said=paid put answers=6 due=now +anomaly:other_payment SUCCESS..SUCCESS"},
+	{"what was not known is filled in", PAID_BEFORE "c.paid=10 r.status=SUCCESS r.paid=10.0 r.fee=0.2",
+		"answer fee=0.2 put answers=6 due=now"},
+	{"but not by another word", PAID_BEFORE "c.paid=10 r.status=EXPIRED r.paid=0 r.fee=0.2",
+		"answer closed=now said=paid status=EXPIRED put answers=6 due=now phase=late tail=now +status SUCCESS..EXPIRED "
+		TAKEN_BACK("SUCCESS", "EXPIRED") " tell"},
+	{"before SUCCESS the last amount counts", READ "c.paid=5 r.status=SUCCESS r.paid=10",
+		"answer state=closed closed=now paid_at=now money=1 status=SUCCESS paid=10 marked "
+		"put answers=6 due=now phase=check tail=now +status NEW..SUCCESS tell"},
+	{"the transaction may become known better", PAID_BEFORE "c.tx=0x1 r.status=SUCCESS r.tx=0x2",
+		"answer tx=0x2 put answers=6 due=now +changed SUCCESS..SUCCESS"},
+};
+
+#define NOT_OURS(sentence, text, to) "write said=order put answers=6 due=now +anomaly:" sentence "(" text "," to ") NEW.." to
+
+static const Example other_orders[] =
+{
+	{"another order", READ "r.status=SUCCESS r.order=order-2", NOT_OURS("other_order", "order-2", "SUCCESS")},
+	{"another project", READ "r.status=SUCCESS r.project=CAP-2", NOT_OURS("other_project", "CAP-2", "SUCCESS")},
+	{"another type", READ "r.status=SUCCESS r.type=NO_PRICE", NOT_OURS("other_type", "NO_PRICE", "SUCCESS")},
+	{"another amount", READ "r.status=SUCCESS r.amount=0.01 r.currency=EUR", NOT_OURS("other_amount", "0.01", "SUCCESS")},
+	{"another currency", READ "r.status=SUCCESS r.amount=10 r.currency=EURC", NOT_OURS("other_amount", "EURC", "SUCCESS")},
+	{"the same in other digits", PAID "r.amount=10.00 r.currency=eur", PAYS "tell"},
+	{"an amount where none was ordered is the payer's choice", PAID "c.amount=- c.currency=- r.amount=10 r.currency=EUR", PAYS "tell"},
+	{"not paid either", READ "r.status=NEW r.amount=11", NOT_OURS("other_amount", "11", "NEW")},
+	{"said once", READ "c.said=order r.status=SUCCESS r.amount=11", "same"},
+	{"another amount again", READ "c.said=other r.status=SUCCESS r.amount=12", NOT_OURS("other_amount", "12", "SUCCESS")},
+	{"nothing else of it is taken", READ "r.status=SUCCESS r.amount=11 r.paid=11 r.tx=0x1 r.expires=now+2h",
+		NOT_OURS("other_amount", "11", "SUCCESS")},
+	{"it fits again", READ "c.said=other r.status=NEW", "answer said=- put answers=6 due=now"},
+	{"of a paid one", PAID_BEFORE "r.status=EXPIRED r.amount=11",
+		"write said=order put answers=6 due=now phase=reopened tail=now +anomaly:other_amount(11,EXPIRED) SUCCESS..EXPIRED"},
+	{"an error is over", READ "c.error=no c.fault=unknown c.said=order r.status=SUCCESS r.amount=11",
+		"write fault=none put answers=6 due=now"},
+	{"after another answer: ask again", READ "q.answers=6 r.status=SUCCESS r.amount=11", "put asked=1 due=now"},
+	{"for a session", READ SESSION "r.status=SUCCESS r.amount=11",
+		"write said=order put asked=1 answers=6 due=now+10s +anomaly:other_amount(11,SUCCESS) NEW..SUCCESS"},
 };
 
 static void
@@ -426,7 +509,7 @@ move_of(const Situation *s, const InqudDecision *d)
 
 	if (d->applied == INQUD_APPLIED_SAME)
 		return '=';
-	if (d->row.phase == INQUD_PHASE_REOPENED && !d->write && !moved && !d->tell)
+	if (d->row.phase == INQUD_PHASE_REOPENED && !d->keep_reply && !moved && !d->tell)
 		return 'R';
 	if (!moved || !d->write || !d->tell || !same(d->record.is.status, s->o.reply.status))
 		return '?';
@@ -581,7 +664,10 @@ main(void)
 	TEST_EXAMPLES("two answers", stale_reads);
 	TEST_EXAMPLES("reopened", reopened);
 	TEST_EXAMPLES("failed read", failed_reads);
-	TEST_EXAMPLES("anomaly", anomalies);
+	TEST_EXAMPLES("other rows of the order", siblings);
+	TEST_EXAMPLES("final word", final_words);
+	TEST_EXAMPLES("what was paid", amounts_paid);
+	TEST_EXAMPLES("read of another order", other_orders);
 	test_moves();
 	test_outcomes();
 	test_found();

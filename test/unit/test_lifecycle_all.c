@@ -4,7 +4,7 @@
  *		What an outcome means for a checkout: all combinations, by the rules of
  *		decision.h.
  *
- * Each combination is judged once with one choice of what is besides: ids, counters,
+ * Each combination is judged once with one choice of what is besides: ids, amounts, counters,
  * times, errors, other rows.  The choice follows from the number of the combination, so
  * a run is like any other.
  *
@@ -33,11 +33,23 @@ static const char *const statuses[] = {
 /* What is combined, and in how many ways. */
 enum
 {
-	STATE, BEFORE, ENDING, AIM, QUEUE, OWN_LEASE, CANCELED, CURRENT, BY_WORKER, N_WHEELS
+	STATE, BEFORE, ENDING, AIM, QUEUE, OWN_LEASE, CANCELED, CURRENT, BY_WORKER, MONEY, SAID, N_WHEELS
+};
+
+/* What was said of money before, whatever the status is now. */
+enum
+{
+	NO_MONEY, CONFLICT, PAID, PAID_AND_FREE, N_MONEY
+};
+
+/* What was said last against the record. */
+enum
+{
+	NOTHING, THE_SAME, ANOTHER, N_SAID
 };
 
 static const int sizes[N_WHEELS] = {
-	INQUD_CANCELED + 1, N_STATUSES, N_ENDINGS, INQUD_AIM_FOUND + 1, N_QUEUES, 2, 2, 2, 2
+	INQUD_CANCELED + 1, N_STATUSES, N_ENDINGS, INQUD_AIM_FOUND + 1, N_QUEUES, 2, 2, 2, 2, N_MONEY, N_SAID
 };
 
 /* Take the next of "n" choices from "bits". */
@@ -84,6 +96,9 @@ set_up_record(Situation *s, const int at[N_WHEELS], uint64_t *bits)
 	c->is.expires_at = choose(bits, 2) ? NOW + HOUR : 0;
 	c->is.updated_at = choose(bits, 2) ? NOW - 10 * SECOND : 0;
 	c->closed_at = choose(bits, 2) ? NOW - 20 * SECOND : 0;
+	c->is.paid_amount = choose(bits, 2) ? "0.1" : NULL;
+	c->paid_at = at[MONEY] >= PAID || same(c->is.status, "SUCCESS") ? NOW - 30 * SECOND : 0;
+	c->holds_money = at[MONEY] == CONFLICT || at[MONEY] == PAID;
 	c->error = choose(bits, 2) ? "no answer" : NULL;
 	c->fault = c->error != NULL ? INQUD_FAULT_UNKNOWN : INQUD_FAULT_NONE;
 }
@@ -125,6 +140,7 @@ set_up_reply(Situation *s, int status, uint64_t *bits)
 	reply->pay_currency = choose(bits, 2) ? "BTC" : NULL;
 	reply->reason = choose(bits, 4) ? NULL : "UNDERPAID";
 	reply->updated_at = choose(bits, 4) ? NOW + (choose(bits, 3) - 2) * 10 * SECOND : 0;
+	reply->paid_amount = choose(bits, 2) ? choose(bits, 2) ? "0.10" : "0.2" : NULL;
 	reply->lost = choose(bits, 4) ? NULL : "txHash";
 }
 
@@ -158,10 +174,7 @@ set_up_ending(Situation *s, const int at[N_WHEELS], uint64_t *bits)
 	}
 }
 
-static const InqudSibling siblings[] = {
-	{.id = 1, .paid = true}, {.id = 2, .unsent = true}, {.id = 3}, {.id = 4, .unsent = true}, {.id = 5, .paid = true},
-	{.id = 6, .paid = true}, {.id = 8, .unsent = true}, {.id = 9, .unsent = true}, {.id = 10, .paid = true}
-};
+static const int64_t siblings[] = {1, 2, 3, 4, 5, 6, 8, 9, 10};
 
 static void
 set_up_facts(Situation *s, uint64_t *bits)
@@ -171,23 +184,26 @@ set_up_facts(Situation *s, uint64_t *bits)
 	f->now = NOW;
 	f->held_by = choose(bits, 8) ? 0 : 9;
 	f->alone = choose(bits, 2);
-	f->siblings = choose(bits, 2) ? siblings : NULL;
-	f->n_siblings = f->siblings ? choose(bits, (int) (sizeof(siblings) / sizeof(siblings[0])) + 1) : 0;
+	f->unsent = choose(bits, 2) ? siblings : NULL;
+	f->n_unsent = f->unsent ? choose(bits, (int) (sizeof(siblings) / sizeof(siblings[0])) + 1) : 0;
 }
 
 /* Do these wheels only repeat what another combination is? */
 static bool
 is_repeated(const int at[N_WHEELS])
 {
-	/* a lease is a create's */
-	return at[OWN_LEASE] && at[QUEUE] != 1;
+	/* a lease is a create's; what was said of money concerns reads */
+	return (at[OWN_LEASE] && at[QUEUE] != 1) ||
+		(at[AIM] != INQUD_AIM_READ && (at[MONEY] != NO_MONEY || at[SAID] != NOTHING)) ||
+		(at[ENDING] >= N_STATUSES && at[SAID] != NOTHING);
 }
 
-/* Rows are added or chosen for answers alone. */
+/* Rows are added or chosen for answers alone, and no status that is not final follows money. */
 static bool
 is_impossible(const int at[N_WHEELS])
 {
-	return at[AIM] >= INQUD_AIM_SECOND && at[ENDING] >= N_STATUSES;
+	return (at[MONEY] != NO_MONEY && !ends(statuses[at[BEFORE]])) ||
+		(at[AIM] >= INQUD_AIM_SECOND && at[ENDING] >= N_STATUSES);
 }
 
 static void
@@ -205,15 +221,19 @@ set_up(Situation *s, int64_t n, const int at[N_WHEELS])
 	bits = (bits + (uint64_t) n + 1) * UINT64_C(0x94d049bb133111eb);
 	bits ^= bits >> 31;
 	set_up_facts(s, &bits);
+	if (at[SAID] == THE_SAME)
+		s->c.contradiction = inqud_digest_against(&s->o.reply, choose(&bits, 2), choose(&bits, 2));
+	else
+		s->c.contradiction = at[SAID] == ANOTHER ? 99 : 0;
 }
 
 static void
 show(const int at[N_WHEELS], int rule)
 {
 	printf("# not so: %s\n#   state %d, status %s, ending %d, aim %d, queue row %d, own lease %d,"
-		   " canceled %d, current %d, by worker %d\n", rule < 0 ? "nothing changes an argument" : rules[rule].name,
+		   " canceled %d, current %d, by worker %d, money %d, said %d\n", rule < 0 ? "nothing changes an argument" : rules[rule].name,
 		   at[STATE], statuses[at[BEFORE]] ? statuses[at[BEFORE]] : "(none)", at[ENDING], at[AIM], at[QUEUE],
-		   at[OWN_LEASE], at[CANCELED], at[CURRENT], at[BY_WORKER]);
+		   at[OWN_LEASE], at[CANCELED], at[CURRENT], at[BY_WORKER], at[MONEY], at[SAID]);
 }
 
 /* How often each rule was broken, and arguments were changed; returns the number of combinations. */
