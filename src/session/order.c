@@ -169,6 +169,18 @@ round_hint(const InqudOrderSource *source)
 					source->amount_column ? quote_identifier(source->amount_column) : "...");
 }
 
+/* How to keep amounts out of a table that no payer could pay; NaN is above all numbers. */
+static const char *
+check_hint(const InqudOrderSource *source)
+{
+	const char *column;
+
+	if (source == NULL || source->amount_column == NULL)
+		return NULL;
+	column = quote_identifier(source->amount_column);
+	return psprintf("A constraint such as CHECK (%s > 0 AND %s < 1e12) keeps such values out of the table.", column, column);
+}
+
 /* Raise that the number, in the form of numeric_out, is none that Inqud takes. */
 static void
 raise_not_plain(const InqudNewOrder *order, const char *text)
@@ -179,14 +191,15 @@ raise_not_plain(const InqudNewOrder *order, const char *text)
 	while (decimals > 0 && point[decimals] == '0')
 		decimals--;
 	if (text[strspn(text, "0123456789.-")] != '\0')
-		raise_invalid(order, INQUD_ORDER_AMOUNT, psprintf("It is %s, and not a finite number.", text), NULL);
+		raise_invalid(order, INQUD_ORDER_AMOUNT, psprintf("It is %s, and not a finite number.", text),
+					  check_hint(order->source));
 	if (decimals > 18)
 		raise_invalid(order, INQUD_ORDER_AMOUNT, psprintf("It has %zu decimals, more than 18.", decimals),
 					  round_hint(order->source));
-	raise_invalid(order, INQUD_ORDER_AMOUNT, "It has more than 38 digits.", NULL);
+	raise_invalid(order, INQUD_ORDER_AMOUNT, "It has more than 38 digits.", check_hint(order->source));
 }
 
-/* How rows without a price are left out of a row trigger; of a statement trigger they are not. */
+/* How rows without a price are left out of a row trigger. */
 static const char *
 when_hint(const InqudOrderSource *source)
 {
@@ -205,8 +218,8 @@ raise_not_positive(const InqudNewOrder *order, bool is_zero)
 	else if (source->for_row)
 		hint = psprintf("Leave such orders out: add %s to the trigger%s.", when_hint(source),
 						is_zero ? ", or the argument 'skip_free=true'" : "");
-	else if (is_zero)
-		hint = "Leave such orders out: add the argument 'skip_free=true' to the trigger.";
+	else
+		hint = is_zero ? "Leave such orders out: add the argument 'skip_free=true' to the trigger." : check_hint(source);
 	raise_invalid(order, INQUD_ORDER_AMOUNT, is_zero ? "It is 0, and must be positive." :
 				  "It is negative, and must be positive.", hint);
 }
@@ -222,7 +235,8 @@ check_amount(const InqudNewOrder *order)
 	if (plain[0] == '-' || strcmp(plain, "0") == 0)
 		raise_not_positive(order, plain[0] != '-');
 	if (order->nulls[INQUD_ORDER_CURRENCY])
-		raise_invalid(order, INQUD_ORDER_CURRENCY, "An amount needs a currency.", NULL);
+		raise_invalid(order, INQUD_ORDER_CURRENCY, "An amount needs a currency.",
+					  order->source ? "If all orders have the same one, write it into the trigger, as 'currency=USD'." : NULL);
 }
 
 static void

@@ -266,7 +266,8 @@ inqud_value_type(InqudValueType *out, Oid type)
 	Oid			output;
 	bool		varlena;
 
-	out->type = getBaseType(type);
+	/* most are known without asking the catalog */
+	out->type = find_rule(type) ? type : getBaseType(type);
 	out->rule = find_rule(out->type);
 	if (out->rule)
 	{

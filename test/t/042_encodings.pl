@@ -118,6 +118,22 @@ sub orders_out
 	return;
 }
 
+# In names white space of the encoding becomes a blank; in URLs a value is bytes of UTF-8.
+sub values_shown
+{
+	my ($session, $encoding, $text) = @_;
+	my ($space) = grep { can_say($encoding, $_) } "\x{a0}", "\x{3000}";
+	my $title = "$space$text$space$space$text$space";
+	my $url = 'https://shop.example/?v=' . join '', map { /[A-Za-z0-9._~-]/ ? $_ : sprintf '%%%02X', ord } split //, octets($title);
+
+	$session->query_safe('CREATE TABLE shown (id text, title text);
+		CREATE TRIGGER pay AFTER INSERT ON shown FOR EACH ROW EXECUTE FUNCTION inqud_order_trigger(\'shop\', \'order_id={id}\', \'name={title}\', \'return_url=https://shop.example/?v={title}\');
+		INSERT INTO shown VALUES (\'shown\', ' . literal($title) . ')');
+	is($session->query_safe("SELECT encode(convert_to(name || '|' || return_url, 'UTF8'), 'hex') FROM inqud.checkout WHERE order_id = 'shown'"),
+		unpack('H*', octets("$text $text|$url")), "$encoding: white space in a name, and a value in a URL");
+	return;
+}
+
 # Bytes that are no text in any encoding: an SQL_ASCII database lets a user write them.
 sub bytes_refused
 {
@@ -312,6 +328,7 @@ foreach my $encoding (sort keys %encodings)
 	$db->project('shop', options => { poll_new => '1day', poll_active => '1day', max_inflight => 100, retry_min => '1h', retry_max => '1h' });
 	my $session = $db->session(env => { PGCLIENTENCODING => $encoding eq 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8' });
 	orders_out($db, $session, $encoding, $text);
+	values_shown($session, $encoding, $text);
 	bytes_refused($session) if $encoding eq 'SQL_ASCII';
 	replies_in($db, $session, $encoding);
 	webhooks($db, $session, $encoding, $text);

@@ -47,6 +47,6 @@ CREATE ROLE inqud_receiver LOGIN;
 GRANT EXECUTE ON FUNCTION inqud_receive_webhook(text, bytea, text) TO inqud_receiver;
 
 CREATE TRIGGER pay AFTER INSERT ON orders
-	FOR EACH ROW EXECUTE FUNCTION inqud_order_trigger('shop',
+	FOR EACH ROW WHEN (NEW.total > 0) EXECUTE FUNCTION inqud_order_trigger('shop',
 		'order_id={id}', 'name=Order {id}', 'return_url=https://shop.example/orders/{id}',
 		'amount={total}', 'currency={currency}');
