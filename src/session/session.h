@@ -293,6 +293,10 @@ typedef struct InqudStanding
 	InqudText	text;
 	bool		form;			/* it can be paid */
 } InqudStanding;
+/* Has the worker seen, not long ago, that the machine's clock was set? */
+extern bool inqud_clock_has_moved(const InqudDatabase *slot);
+
+/* ---- widget_html.c: what the payment widget shows, as widget.c has checked it ---- */
 
 /* What is shown of a checkout; texts in the database's encoding, or NULL. */
 typedef struct InqudWidget
