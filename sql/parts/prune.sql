@@ -22,7 +22,8 @@ CREATE FUNCTION inqud._prunable(c inqud.checkout, cutoff timestamptz, money bool
 		AND NOT EXISTS (SELECT FROM inqud.queue q WHERE q.checkout = (c).id)
 		AND NOT EXISTS (SELECT FROM inqud.call k WHERE k.checkout = (c).id)
 		AND NOT EXISTS (SELECT FROM inqud.inbox i WHERE i.checkout = (c).id)
-		AND NOT EXISTS (SELECT FROM inqud.event e WHERE e.checkout = (c).id AND e.kind = 'anomaly');
+		AND NOT EXISTS (SELECT FROM inqud.event e WHERE e.checkout = (c).id AND e.kind = 'anomaly')
+		AND NOT EXISTS (SELECT FROM inqud._unresolved_again u WHERE u.checkout = (c).id);
 
 /*
  * Deletes old events among the next n rows.  Returns how many, and where to go on; null
@@ -37,7 +38,7 @@ BEGIN
 		WHERE e.id > _prune_events.after ORDER BY e.id LIMIT n
 	), gone AS (
 		DELETE FROM inqud.event e USING page p
-		WHERE e.id = p.id AND p.at < cutoff AND p.kind <> 'anomaly'
+		WHERE e.id = p.id AND p.at < cutoff AND p.kind NOT IN ('anomaly', 'again', 'resolved')
 			AND NOT EXISTS (SELECT FROM inqud.queue q WHERE q.checkout = p.checkout)
 			AND NOT EXISTS (SELECT FROM inqud.call k WHERE k.checkout = p.checkout)
 			AND (payments OR NOT EXISTS (SELECT FROM inqud.checkout c WHERE c.id = p.checkout AND inqud._has_money(c)))

@@ -198,12 +198,19 @@ CREATE TABLE inqud.event (
 );
 CREATE INDEX event_checkout ON inqud.event (checkout);
 CREATE INDEX event_anomaly ON inqud.event (checkout) WHERE kind = 'anomaly';
+CREATE INDEX event_again ON inqud.event (checkout) WHERE kind = 'again';
+
+/* Orders that were inserted again, until somebody resolves it. */
+CREATE VIEW inqud._unresolved_again WITH (security_invoker = true) AS
+	SELECT e.checkout, e.at, e.detail FROM inqud.event e
+	WHERE e.kind = 'again' AND NOT EXISTS (SELECT FROM inqud.event r
+		WHERE r.checkout = e.checkout AND r.kind IN ('again', 'resolved') AND r.id > e.id);
 
 COMMENT ON TABLE inqud.event IS 'history: one row per change or fault, never changed';
 COMMENT ON COLUMN inqud.event.id IS 'number of the event';
 COMMENT ON COLUMN inqud.event.checkout IS 'inqud.checkout.id';
 COMMENT ON COLUMN inqud.event.at IS 'when it was recorded';
-COMMENT ON COLUMN inqud.event.kind IS 'created, status, changed, webhook, error, failed, canceled, retried, hook (on_status failed), anomaly';
+COMMENT ON COLUMN inqud.event.kind IS 'created, status, changed, webhook, error, failed, canceled, retried, hook (on_status failed), anomaly, again (the order was inserted again), resolved, order changed (after it was paid)';
 COMMENT ON COLUMN inqud.event.status_from IS 'status before';
 COMMENT ON COLUMN inqud.event.status_to IS 'status after';
 COMMENT ON COLUMN inqud.event.reason IS 'Inqud''s reason';

@@ -108,6 +108,12 @@ CREATE VIEW inqud._trouble_anomaly WITH (security_invoker = true) AS
 		'look at the checkouts of this order; a refund may be due' AS advice
 	FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE e.kind = 'anomaly';
 
+/* An order that has a checkout was inserted again, and nothing was queued. */
+CREATE VIEW inqud._trouble_again WITH (security_invoker = true) AS
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'again' AS trouble, u.at AS since, u.detail,
+		'if it is another order, give it a number that was never used; then inqud_resolve(' || c.id || ')' AS advice
+	FROM inqud._unresolved_again u JOIN inqud.checkout c ON c.id = u.checkout;
+
 /* A webhook named something that could not be read so far. */
 CREATE VIEW inqud._trouble_webhook WITH (security_invoker = true) AS
 	SELECT i.checkout, i.project, i.order_id, NULL::name AS owner, 'webhook not confirmed' AS trouble, i.due_at AS since,
@@ -178,6 +184,7 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 	UNION ALL SELECT * FROM inqud._trouble_on_status_slow
 	UNION ALL SELECT * FROM inqud._trouble_foreign
 	UNION ALL SELECT * FROM inqud._trouble_anomaly
+	UNION ALL SELECT * FROM inqud._trouble_again
 	UNION ALL SELECT * FROM inqud._trouble_webhook
 	UNION ALL SELECT * FROM inqud._trouble_no_worker
 	UNION ALL SELECT * FROM inqud._trouble_not_recorded
