@@ -45,6 +45,7 @@ BEGIN
 			CASE WHEN c.currency IS DISTINCT FROM o.currency THEN 'currency' END,
 			CASE WHEN c.type IS DISTINCT FROM o.type THEN 'type' END,
 			CASE WHEN c.name IS DISTINCT FROM o.name THEN 'name' END,
+			-- one made in Inqud's app may have none
 			CASE WHEN c.return_url <> o.return_url THEN 'return_url' END);
 		IF differs <> '' THEN
 			RAISE unique_violation USING
@@ -57,5 +58,37 @@ BEGIN
 	UPDATE inqud.checkout k SET current = false, updated_at = clock_timestamp()
 		WHERE k.id = c.id AND k.current AND k.state = c.state AND k.status IS NOT DISTINCT FROM c.status;
 	RETURN NULL;
+END
+$$;
+
+/* Notes that an order was inserted again which has this checkout, unless that is noted and nobody has resolved it. */
+CREATE FUNCTION inqud._note_again(checkout bigint, role name) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO inqud.event (checkout, kind, detail)
+		SELECT $1, 'again', format('the order was inserted again by %s; nothing was queued for it', role)
+		WHERE NOT EXISTS (SELECT FROM inqud._trouble_again u WHERE u.checkout = $1);
+END
+$$;
+
+/*
+ * Notes that an order was changed that is paid, by its number before or after the change;
+ * false when neither is paid.  Several events of a deferred trigger are noted once.
+ */
+CREATE FUNCTION inqud._note_changed(project text, before text, after text, role name, changed text) RETURNS boolean
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	paid bigint;
+	said CONSTANT text := format('the order was changed by %s after it was paid: %s', role, changed);
+BEGIN
+	SELECT k.id INTO paid FROM inqud._of_order(project, before) k WHERE k.status = 'SUCCESS' LIMIT 1;
+	IF NOT FOUND AND after IS DISTINCT FROM before THEN
+		SELECT k.id INTO paid FROM inqud._of_order(project, after) k WHERE k.status = 'SUCCESS' LIMIT 1;
+	END IF;
+	IF paid IS NOT NULL AND NOT EXISTS (SELECT FROM inqud.event e
+			WHERE e.checkout = paid AND e.kind = 'order changed' AND e.at >= now() AND e.detail = said) THEN
+		PERFORM inqud._event(paid, 'order changed', said);
+	END IF;
+	RETURN paid IS NOT NULL;
 END
 $$;
