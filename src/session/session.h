@@ -16,6 +16,7 @@
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
+#include "utils/jsonb.h"
 #include "utils/relcache.h"
 #include "utils/reltrigger.h"
 
@@ -167,6 +168,11 @@ extern bool inqud_batch_add(InqudProject *project, Oid relation, InqudNewOrder *
 /* Install the executor hook; for _PG_init. */
 extern void inqud_batch_init(void);
 
+/* ---- restore.c: a restore of the orders table ---- */
+
+/* True while rows are copied back from a dump, which are no new orders; warns once a statement. */
+extern bool inqud_is_restore(Relation orders);
+
 /* ---- call_now.c: one call of this session ---- */
 
 /* Raises 55000 if the checkout was made for another project_id than the server has now. */
@@ -200,7 +206,61 @@ extern InqudApplied inqud_apply(const InqudCall *call);
 /* A copy of a database's slot, made under the lock of shared memory. */
 extern InqudDatabase inqud_slot_copy(const InqudDatabase *slot);
 
-/* ---- widget_html.c: what the payment widget shows, as widget.c has checked it ---- */
+/* ---- widget_texts.c: the sentences of the payment page ---- */
+
+typedef enum InqudText
+{
+	INQUD_TEXT_LANG,			/* language tag of the page */
+	INQUD_TEXT_DIR,				/* direction, or empty */
+	INQUD_TEXT_ORDER,			/* heading without a name */
+	INQUD_TEXT_PAYMENT,			/* heading without an order */
+	INQUD_TEXT_QUEUED,
+	INQUD_TEXT_WAITING,
+	INQUD_TEXT_DETECTED,
+	INQUD_TEXT_PAID,
+	INQUD_TEXT_ANOMALY,
+	INQUD_TEXT_CONFLICT,
+	INQUD_TEXT_EXPIRED,
+	INQUD_TEXT_CANCELED,
+	INQUD_TEXT_REPLACED,
+	INQUD_TEXT_FAILED,
+	INQUD_TEXT_CLOSED,
+	INQUD_TEXT_VALID_UNTIL,
+	INQUD_TEXT_PAY_LINK,
+	INQUD_TEXT_NO_SCRIPT,
+	INQUD_TEXT_NO_FORM,
+	INQUD_TEXT_LOOK_AGAIN,
+	INQUD_TEXT_BACK,
+	INQUD_TEXTS
+} InqudText;
+
+/* Fill in all sentences, those of the object (or NULL) in the place of the English ones.  Raises 22023. */
+extern void inqud_widget_texts(const char **given, Jsonb *object);
+
+/* ---- widget_standing.c: how a checkout stands for its payer ---- */
+
+typedef enum InqudStands
+{
+	INQUD_STANDS_QUEUED,		/* not at Inqud yet */
+	INQUD_STANDS_WAITING,
+	INQUD_STANDS_DETECTED,
+	INQUD_STANDS_PAID,
+	INQUD_STANDS_ANOMALY,		/* paid, and Inqud says another word now */
+	INQUD_STANDS_CONFLICT,
+	INQUD_STANDS_EXPIRED,
+	INQUD_STANDS_CANCELED,
+	INQUD_STANDS_REPLACED,		/* not the order's checkout any more */
+	INQUD_STANDS_FAILED,
+	INQUD_STANDS_CLOSED			/* ended with a word that is not known here */
+} InqudStands;
+
+/* What is shown of it. */
+typedef struct InqudStanding
+{
+	const char *word;			/* data-status of the page; NULL = none */
+	InqudText	text;
+	bool		form;			/* it can be paid */
+} InqudStanding;
 
 /* What is shown of a checkout; texts in the database's encoding, or NULL. */
 typedef struct InqudWidget
@@ -211,12 +271,25 @@ typedef struct InqudWidget
 	char	   *name;
 	char	   *amount;
 	char	   *currency;
+	char	   *state;
 	char	   *status;
+	bool		paid;			/* Inqud has once said SUCCESS */
+	bool		canceled;
+	bool		replaced;		/* not current */
+	bool		overdue;		/* its expiry has passed */
+	char	   *valid_until;	/* in UTC: 2026-01-31 23:59; NULL = not known, or passed */
 	char	   *acquiring_url;	/* checked: http or https */
 	char	   *return_url;		/* checked: http or https */
 	char	   *callback;		/* checked: path of identifiers */
 	char	   *nonce;			/* checked: base64 */
+	const char *texts[INQUD_TEXTS];
+	InqudStanding standing;
 } InqudWidget;
+
+extern InqudStanding inqud_widget_standing(const InqudWidget *widget);
+extern InqudStanding inqud_widget_standing_of(InqudStands which);
+
+/* ---- widget_html.c: what the payment widget shows, as widget.c has checked it ---- */
 
 /* Append the snippet to embed, or the whole page.  Both expect a checked widget and raise nothing. */
 extern void inqud_widget_write_html(StringInfo out, const InqudWidget *widget);

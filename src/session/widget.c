@@ -12,10 +12,12 @@
  */
 #include "session/session.h"
 
+#include "access/xact.h"
 #include "commands/defrem.h"
 #include "executor/executor.h"
 #include "foreign/foreign.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(inqud_widget_html);
 PG_FUNCTION_INFO_V1(inqud_widget_page);
@@ -115,27 +117,77 @@ numeric_column(HeapTupleHeader row, const char *name)
 	return isnull ? NULL : DatumGetCString(DirectFunctionCall1(numeric_out, value));
 }
 
-/* The checkout's id at Inqud; raises 55000 when there is none yet, 22023 for one of another form. */
+/* Whether a column has a value, of whatever type. */
+static bool
+has_value(HeapTupleHeader row, const char *name)
+{
+	bool		isnull;
+
+	(void) GetAttributeByName(row, name, &isnull);
+	return !isnull;
+}
+
+/* Whether a bool column is false, and not null. */
+static bool
+is_false(HeapTupleHeader row, const char *name)
+{
+	bool		isnull;
+	Datum		value = GetAttributeByName(row, name, &isnull);
+
+	return !isnull && !DatumGetBool(value);
+}
+
+/* The checkout's id at Inqud, or NULL; raises 22023 for one of another form. */
 static char *
 id_of_row(HeapTupleHeader row)
 {
 	char	   *id = inqud_row_text(row, "checkout_id");
-	char	   *state = inqud_row_text(row, "state");
 
-	if (id == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("checkout has no id of Inqud"),
-				 state ? errdetail("Its state is \"%s\".", state) : 0,
-				 state && strcmp(state, "queued") == 0 ?
-				 errhint("Commit, then use inqud_wait_checkout to wait for the id.") : 0));
-	if (!is_checkout_id(id))
+	if (id && !is_checkout_id(id))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("checkout has an id that is not of the expected form"),
 				 errdetail("An id that can be shown is \"%s\" followed by letters, digits and hyphens, at most %d characters.",
 						   ID_PREFIX, MAX_ID)));
 	return id;
+}
+
+/* Raise 55000 unless there is an id, without which there is nothing to embed. */
+static void
+require_id(const InqudWidget *widget)
+{
+	bool		queued = widget->state && strcmp(widget->state, "queued") == 0;
+
+	if (widget->id == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("checkout has no id of Inqud"),
+				 widget->state ? errdetail("Its state is \"%s\".", widget->state) : 0,
+				 queued ? errhint("Commit, then use inqud_wait_checkout to wait for the id.") :
+				 errhint("inqud_widget_page shows how such a checkout stands.")));
+}
+
+/*
+ * Fill in until when the checkout is valid.  A time that was past when the row was made
+ * says nothing (Inqud's own examples have such), nor does infinity, or a year of more
+ * than four digits.
+ */
+static void
+read_expiry(HeapTupleHeader row, InqudWidget *widget)
+{
+	bool		isnull;
+	bool		unknown;
+	TimestampTz until = DatumGetTimestampTz(GetAttributeByName(row, "expires_at", &isnull));
+	TimestampTz made = DatumGetTimestampTz(GetAttributeByName(row, "created_at", &unknown));
+	struct pg_tm when;
+	fsec_t		fraction;
+
+	if (isnull || TIMESTAMP_NOT_FINITE(until) || (!unknown && until <= made))
+		return;
+	widget->overdue = until <= GetCurrentStatementStartTimestamp();
+	if (!widget->overdue && timestamp2tm(until, NULL, &when, &fraction, NULL, NULL) == 0 && when.tm_year <= 9999)
+		widget->valid_until = psprintf("%04d-%02d-%02d %02d:%02d", when.tm_year, when.tm_mon, when.tm_mday,
+									   when.tm_hour, when.tm_min);
 }
 
 /*
@@ -175,7 +227,11 @@ read_widget(FunctionCallInfo fcinfo, InqudWidget *widget)
 	widget->name = inqud_row_text(row, "name");
 	widget->amount = numeric_column(row, "amount");
 	widget->currency = inqud_row_text(row, "currency");
+	widget->state = inqud_row_text(row, "state");
 	widget->status = inqud_row_text(row, "status");
+	widget->canceled = has_value(row, "canceled_at");
+	widget->replaced = is_false(row, "current") && widget->order_id;
+	read_expiry(row, widget);
 	widget->acquiring_url = linkable_url(inqud_row_text(row, "acquiring_url"));
 	widget->return_url = linkable_url(inqud_row_text(row, "return_url"));
 	widget->callback = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -184,6 +240,8 @@ read_widget(FunctionCallInfo fcinfo, InqudWidget *widget)
 		check_callback(widget->callback);
 	if (widget->nonce)
 		check_nonce(widget->nonce);
+	inqud_widget_texts(widget->texts, PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
+	widget->standing = inqud_widget_standing(widget);
 }
 
 /* The result of both functions: the HTML that "write" appends for the arguments; null for no row. */
@@ -191,22 +249,26 @@ static Datum
 widget_text(FunctionCallInfo fcinfo, void (*write) (StringInfo, const InqudWidget *))
 {
 	StringInfoData out;
-	InqudWidget widget;
+	InqudWidget widget = {0};
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	read_widget(fcinfo, &widget);
+	if (write == inqud_widget_write_html)
+		require_id(&widget);
 	initStringInfo(&out);
 	write(&out, &widget);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
 }
 
 /*
- * inqud_widget_html(checkout, on_status, nonce): a snippet to put where the
- * payment form should be, once in a page.  Null for no row.  "on_status" names the
- * JavaScript function that is called with id and status; it is looked up each time a
- * status comes, and without it the snippet has no listener.  Errors: 55000 while the
- * checkout has no id; 22023 for an id, on_status or nonce of another form.
+ * inqud_widget_html(checkout, on_status, nonce, texts): a snippet to put where the
+ * payment form should be, once in a page; a sentence instead of the form when the
+ * checkout is over.  Null for no row.  "on_status" names the JavaScript function that is
+ * called with id and status; it is looked up each time a status comes, and without it the
+ * snippet has no listener.  "texts" has sentences in the place of the English ones.
+ * Errors: 55000 while the checkout has no id; 22023 for an id, on_status, nonce or texts
+ * of another form.
  */
 Datum
 inqud_widget_html(PG_FUNCTION_ARGS)
@@ -215,8 +277,9 @@ inqud_widget_html(PG_FUNCTION_ARGS)
 }
 
 /*
- * inqud_widget_page(checkout, on_status, nonce): a whole page in English around
- * that snippet, which also shows the payment's status in words.  Errors as above.
+ * inqud_widget_page(checkout, on_status, nonce, texts): a whole page around that snippet,
+ * which says how the payment stands and until when it can be made.  There is a page for
+ * any row, with an id or without.  Errors: 22023 as above.
  */
 Datum
 inqud_widget_page(PG_FUNCTION_ARGS)

@@ -6,6 +6,7 @@ pictures into the folder that INQUD_PICTURES names, else into one that is remove
 hostile order could do; what is escaped how is for the regression test widget.
 """
 
+import json
 import os
 import secrets
 import shutil
@@ -44,6 +45,39 @@ HOSTILE = [
 ]
 
 
+# Is the form in the page, and is it to be seen?
+FORM = """(function () {
+  var form = document.querySelector('.inqud-widget');
+  return [!!form, !!form && form.getClientRects().length > 0];
+})()"""
+
+# Rows of checkouts that are over, or not there yet, and a word of what the page says.
+ENDS = {
+    "paid": ({"state": "closed", "status": "SUCCESS"}, "has arrived"),
+    "expired": ({"state": "closed", "status": "EXPIRED"}, "not send any money"),
+    "conflict": ({"state": "closed", "status": "CONFLICT"}, "contact the shop"),
+    "canceled": ({"canceled_at": "2020-01-01", "current": False}, "was canceled"),
+    "replaced": ({"current": False}, "not used any more"),
+    "failed": ({"state": "failed", "status": None, "checkout_id": None, "acquiring_url": None}, "contact the shop"),
+    "overdue": ({"created_at": "2020-01-01", "expires_at": "2020-01-02"}, "time for this payment is over"),
+}
+
+GERMAN = {
+    "lang": "de", "order": "Bestellung {order_id}", "payment": "Zahlung",
+    "queued": "Ihre Zahlung wird vorbereitet. Diese Seite sieht alle paar Sekunden nach.",
+    "waiting": "Wir warten auf Ihre Zahlung.", "detected": "Ihre Zahlung wurde gesehen und wird best\u00e4tigt.",
+    "paid": "Ihre Zahlung ist angekommen. Vielen Dank!", "anomaly": "Ihre Zahlung ist angekommen. Der Shop pr\u00fcft noch etwas.",
+    "conflict": "Etwas an Ihrer Zahlung passt nicht, vielleicht der Betrag. Bitte wenden Sie sich an den Shop.",
+    "expired": "Die Zeit f\u00fcr diese Zahlung ist abgelaufen. Bitte senden Sie jetzt kein Geld.",
+    "canceled": "Diese Zahlung wurde storniert. Bitte senden Sie kein Geld.",
+    "replaced": "Diese Seite gilt nicht mehr. Bitte senden Sie hier kein Geld.",
+    "failed": "Diese Zahlung konnte nicht vorbereitet werden. Bitte wenden Sie sich an den Shop.",
+    "closed": "Diese Zahlung ist beendet. Bitte senden Sie kein Geld.", "valid_until": "G\u00fcltig bis {time}",
+    "pay_link": "Auf der Zahlungsseite bezahlen", "no_script": "Zum Bezahlen ist JavaScript n\u00f6tig, das ausgeschaltet ist.",
+    "no_form": "Das Zahlungsformular konnte nicht geladen werden.", "look_again": "Noch einmal nachsehen", "back": "Zur\u00fcck zum Shop",
+}
+
+
 class Test:
     """What all tests use."""
 
@@ -57,25 +91,28 @@ class Test:
         return sql("SELECT (inqud_create_checkout('shop', :'order', :'name', :'back', :'amount', :'currency')).id;",
                    order=f"w{self.order}", name=name, back=self.web.url + "/back", amount=amount, currency=currency)
 
-    def render(self, what, row, on_status="shop.onStatus", nonce=None):
-        """inqud_widget_page or inqud_widget_html of a row."""
-        return sql(f"SELECT inqud_widget_{what}(c, :'f', nullif(:'nonce', '')) FROM inqud.checkout c WHERE id = :row;",
-                   f=on_status, nonce=nonce or "", row=row)
+    def render(self, what, row, on_status="shop.onStatus", nonce=None, has=None, texts=None):
+        """inqud_widget_page or inqud_widget_html of a row, with these members changed."""
+        return sql(f"SELECT inqud_widget_{what}(jsonb_populate_record(c, :'has'), :'f', nullif(:'nonce', ''), nullif(:'texts', '')::jsonb)"
+                   " FROM inqud.checkout c WHERE id = :row;",
+                   f=on_status, nonce=nonce or "", row=row, has=json.dumps(has or {}), texts=json.dumps(texts) if texts else "")
 
     def policy(self, nonce, origin=""):
         """As strict as a policy can be that still lets the widget run; the widget itself talks to its origin."""
         return (f"default-src 'none'; script-src 'nonce-{nonce}' {origin}; style-src 'nonce-{nonce}'; "
                 f"connect-src {self.emulator.url}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 
-    def show(self, html, policy=None, before=BEFORE, **options):
+    def show(self, html, policy=None, before=BEFORE, scheme="light", media="screen", zone="UTC", **options):
         tab = self.browser.tab(before=before, **options)
+        tab.send("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}])
+        tab.send("Emulation.setTimezoneOverride", timezoneId=zone)
         tab.open(self.web.put(html, policy))
         return tab
 
-    def page(self, row, **options):
+    def page(self, row, has=None, texts=None, **options):
         """The page of a row in a tab, under the strict policy."""
         nonce = secrets.token_urlsafe(18)
-        return self.show(self.render("page", row, nonce=nonce), self.policy(nonce), **options)
+        return self.show(self.render("page", row, nonce=nonce, has=has, texts=texts), self.policy(nonce), **options)
 
     def picture(self, tab, name):
         tab.picture(os.path.join(self.folder, name + ".png"))
@@ -104,6 +141,7 @@ def test_page_is_paid(t):
     t.emulator.control("settle", id=ident)
     t.tap.ok(tab.wait(status_is("SUCCESS")), "the page says that the payment has arrived")
     t.tap.ok("has arrived" in tab.value("document.getElementById('inqud-status').textContent"), "in words")
+    t.tap.same(tab.value(FORM), [True, False], "and takes the form away")
     calls = tab.value("window.calls")
     t.tap.same([calls[0], calls[-1]], [[ident, "NEW", True], [ident, "SUCCESS", True]], "the callback gets id and status, as a method")
     t.picture(tab, "desktop-success")
@@ -123,6 +161,7 @@ def test_page_ends_badly(t):
         t.tap.ok(tab.wait(status_is(status)), f"{status} reaches the page")
         t.tap.ok(words in tab.value("document.getElementById('inqud-status').textContent"), f"{status} in words")
         t.tap.same(tab.value("window.calls.pop().slice(0, 2)"), [ident, status], f"{status} reaches the callback")
+        t.tap.same(tab.value(FORM), [True, False], f"{status} takes the form away")
         t.picture(tab, "phone-" + status.lower())
         t.quiet(tab, status)
         tab.close()
@@ -158,7 +197,7 @@ def test_hostile_names(t):
         shown = tab.value("[document.querySelector('h1').textContent, document.scripts.length,"
                           " document.querySelectorAll('body *').length, window.hacked, location.pathname.length]")
         good &= t.tap.same((shown[0], shown[1], shown[3], shown[4]), (name, 2, 0, 17), "is a mere name: " + ascii(name))
-        good &= shown[2] == 13 or not t.tap.same(shown[2], 13, "elements of the page")
+        good &= shown[2] == 23 or not t.tap.same(shown[2], 23, "elements of the page")
         tab.close()
     row = t.checkout("".join(HOSTILE))
     tab = t.page(row, **PHONE)
@@ -176,6 +215,99 @@ def test_hostile_ids(t):
             t.tap.ok(False, "refused: " + ident, page)
         except SqlError as error:
             t.tap.ok("22023" in str(error), "refused: " + ident, error)
+
+
+def test_over(t):
+    """A checkout that is over, or not at Inqud yet: how it stands, and no form; light, dark, narrow, wide and printed."""
+    row = t.checkout("Blue bicycle, 28 inch")
+    for name, (has, words) in ENDS.items():
+        for size, shape in (("phone", {"width": 390, "height": 740, "mobile": True}), ("desktop", DESKTOP)):
+            for scheme in ("light", "dark"):
+                what = f"{name}, {size}, {scheme}"
+                tab = t.page(row, has=has, scheme=scheme, **shape)
+                said = tab.value("document.getElementById('inqud-status').textContent")
+                t.tap.same((words in said, tab.value(FORM), tab.value("document.scripts.length")), (True, [False, False], 0), what + ": says how it stands, without a form")
+                t.tap.same((tab.value(looks.CONTRAST), tab.value(looks.OVERFLOW)), ([], []), what + ": can be read, and nothing sticks out")
+                t.picture(tab, f"over-{name}-{size}-{scheme}")
+                t.quiet(tab, what)
+                tab.close()
+    tab = t.page(row, has=ENDS["paid"][0], scheme="dark", media="print", **DESKTOP)
+    t.tap.same(tab.value("getComputedStyle(document.body).backgroundColor"), "rgb(255, 255, 255)", "printed: on white, in the dark, too")
+    t.tap.same(tab.value(looks.CONTRAST), [], "printed: can be read")
+    t.picture(tab, "over-paid-print")
+    tab.close()
+
+
+def test_not_open_yet(t):
+    """A queued checkout: the page says so, and looks again by itself until there is a form."""
+    row = t.checkout("Order on its way")
+    tab = t.page(row, has={"state": "queued", "status": None, "checkout_id": None, "acquiring_url": None}, **PHONE)
+    t.tap.ok("being prepared" in tab.value("document.getElementById('inqud-status').textContent"), "queued: says so")
+    t.tap.same(tab.value("[document.querySelector('meta[http-equiv]').content, document.querySelector('a.inqud-pay').href === location.href]"),
+               ["5", True], "queued: looks again, by itself and by a click")
+    t.picture(tab, "phone-queued")
+    t.quiet(tab, "queued")
+    tab.close()
+
+
+def test_valid_until(t):
+    """The time in UTC, and with scripts in the reader's zone and language, too."""
+    row = t.checkout("Concert ticket")
+    has = {"expires_at": "2099-07-01T21:30:00Z"}
+    for zone, texts, wanted in (("UTC", None, "2099-07-01 21:30 UTC"), ("Asia/Kolkata", None, "Jul 2, 2099, 03:00 AM GMT+5:30 (2099-07-01 21:30 UTC)"),
+                                ("Europe/Berlin", GERMAN, "1. Juli 2099, 23:30 MESZ (2099-07-01 21:30 UTC)")):
+        tab = t.page(row, has=has, texts=texts, zone=zone, **PHONE)
+        shown = tab.value("document.querySelector('#inqud-until time').textContent").replace("\u202f", " ")
+        t.tap.same(shown, wanted, f"valid until, in {zone}")
+        t.tap.same(tab.value("document.querySelector('#inqud-until time').dateTime"), "2099-07-01T21:30Z", f"for machines, in {zone}")
+        t.tap.same(tab.value(looks.OVERFLOW), [], f"nothing sticks out, in {zone}")
+        t.quiet(tab, f"valid until, in {zone}")
+        tab.close()
+    tab = t.page(row, has=has, zone="Asia/Kolkata", before="", scripts=False, **PHONE)
+    t.tap.same(tab.value("document.getElementById('inqud-until').textContent"), "Valid until 2099-07-01 21:30 UTC", "valid until, without scripts")
+    tab.close()
+
+
+def test_other_language(t):
+    row = t.checkout("Fahrrad, blau, 28 Zoll")
+    for scheme in ("light", "dark"):
+        tab = t.page(row, has={"expires_at": "2099-07-01T21:30:00Z"}, texts=GERMAN, zone="Europe/Berlin", scheme=scheme, width=390, height=740, mobile=True)
+        tab.wait("window.calls.length > 0")
+        t.picture(tab, "german-" + scheme)
+        t.tap.same(tab.value(looks.CONTRAST), [], f"German, {scheme}: can be read")
+        tab.close()
+    tab = t.page(row, texts=GERMAN, **PHONE)
+    t.tap.same(tab.value("[document.documentElement.lang, document.getElementById('inqud-status').textContent]"), ["de", GERMAN["waiting"]], "German: language and words")
+    text = tab.value("document.body.innerText")
+    t.tap.same([word for word in ("the", "your", "payment", "shop page") if f" {word} " in f" {text.lower()} "], [], "German: nothing in English is left")
+    t.emulator.control("settle", id=sql("SELECT checkout_id FROM inqud.checkout WHERE id = :row;", row=row))
+    t.tap.ok(tab.wait(status_is("SUCCESS")), "German: a status that comes")
+    t.tap.same(tab.value("document.getElementById('inqud-status').textContent"), GERMAN["paid"], "is told in German")
+    t.quiet(tab, "German")
+    tab.close()
+    tab = t.page(row, has={"status": "NEW"}, texts={"lang": "ar", "dir": "rtl", "waiting": "\u0641\u064a \u0627\u0646\u062a\u0638\u0627\u0631 \u0627\u0644\u062f\u0641\u0639."}, **PHONE)
+    t.tap.same(tab.value("[getComputedStyle(document.body).direction, document.documentElement.dir]"), ["rtl", "rtl"], "right to left")
+    t.tap.same(tab.value(looks.OVERFLOW), [], "right to left: nothing sticks out")
+    t.picture(tab, "right-to-left")
+    tab.close()
+
+
+def test_hostile_texts(t):
+    """Sentences that try to be markup or code, in every place, also when a status comes."""
+    row = t.checkout("Order")
+    keys = [key for key in GERMAN if key != "lang"]
+    texts = {key: "".join(HOSTILE) for key in keys}
+    tab = t.show(t.render("page", row, has={"name": None, "expires_at": "2099-01-01"}, texts=texts), **PHONE)
+    t.tap.same(tab.value("[document.querySelector('h1').textContent, document.querySelector('#inqud-status span').textContent]"),
+               ["".join(HOSTILE)] * 2, "hostile texts are mere texts")
+    t.emulator.control("settle", id=sql("SELECT checkout_id FROM inqud.checkout WHERE id = :row;", row=row))
+    t.tap.ok(tab.wait(status_is("SUCCESS")), "hostile texts: the script runs")
+    t.tap.same(tab.value("[document.querySelector('#inqud-status span').textContent, document.scripts.length, window.hacked]"), ["".join(HOSTILE), 2, 0], "and shows the next one as text")
+    tab.close()
+    for name, (has, _) in ENDS.items():
+        tab = t.show(t.render("page", row, has=has, texts=texts), **PHONE)
+        t.tap.same(tab.value("[document.querySelector('#inqud-status span').textContent, document.scripts.length, window.hacked]"), ["".join(HOSTILE), 0, 0], "hostile texts: " + name)
+        tab.close()
 
 
 def test_layout(t):
@@ -207,9 +339,11 @@ def test_access(t):
     t.tap.same([more.get("live") for role, _, more in seen if role == "status"], ["polite"], "the status line is announced politely")
     t.tap.same([name for role, name, _ in seen if role == "link"], ["Back to the shop"], "the links say where they lead")
     t.tap.same(tab.value("[document.documentElement.lang, document.characterSet, document.compatMode]"), ["en", "UTF-8", "CSS1Compat"], "language, encoding, mode")
-    for status in ("", "PAYMENT_DETECTED", "SUCCESS", "CONFLICT", "EXPIRED"):
-        tab.value(f"document.getElementById('inqud-status').setAttribute('data-status', '{status}')")
-        t.tap.same(tab.value(looks.CONTRAST), [], "every text has a contrast of 4.5 to 1" + (" in " + status if status else ""))
+    for scheme in ("light", "dark"):
+        tab.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        for status in ("", "PAYMENT_DETECTED", "SUCCESS", "CONFLICT", "EXPIRED"):
+            tab.value(f"document.getElementById('inqud-status').setAttribute('data-status', '{status}')")
+            t.tap.same(tab.value(looks.CONTRAST), [], f"{scheme}: every text has a contrast of 4.5 to 1" + (" in " + status if status else ""))
     tab.close()
 
 
@@ -258,8 +392,9 @@ def test_hosted_page(t):
     t.emulator.control("settings", own_page=None)
 
 
-TESTS = (test_page_is_paid, test_page_ends_badly, test_snippet, test_hostile_names, test_hostile_ids, test_layout,
-         test_access, test_without_scripts, test_script_lost, test_hosted_page)
+TESTS = (test_page_is_paid, test_page_ends_badly, test_over, test_not_open_yet, test_valid_until, test_other_language,
+         test_snippet, test_hostile_names, test_hostile_texts, test_hostile_ids, test_layout, test_access,
+         test_without_scripts, test_script_lost, test_hosted_page)
 
 
 def run(tap, folder):

@@ -40,7 +40,9 @@ SELECT inqud_widget_html(NULL) IS NULL, inqud_widget_page(NULL) IS NULL, inqud_w
 SELECT s, inqud_test.answer(format('SELECT inqud_widget_html(inqud_test.row(%L))', jsonb_build_object('checkout_id', NULL, 'state', s)))
 FROM (VALUES ('queued'), ('failed'), ('canceled'), (NULL)) AS t (s);
 SELECT inqud_test.answer('SELECT inqud_widget_page(ROW(NULL)::inqud.checkout)') ~ 'cannot cast';
-SELECT inqud_test.answer('SELECT inqud_widget_page(jsonb_populate_record(NULL::inqud.checkout, ''{}''))');
+SELECT inqud_test.answer('SELECT inqud_widget_html(jsonb_populate_record(NULL::inqud.checkout, ''{}''))');
+-- A row of nulls still has a page.
+SELECT inqud_test.lines(inqud_widget_page(jsonb_populate_record(NULL::inqud.checkout, '{}')), '<(html|meta http|title|h1|p|script|noscript|app-widget|a)\y');
 -- With an id and nothing else there still is a page.
 SELECT inqud_test.lines(inqud_widget_page(jsonb_populate_record(NULL::inqud.checkout, '{"checkout_id": "CCO-1"}')), '<(title|h1|p|script|noscript|app-widget|a)\y');
 
@@ -53,10 +55,65 @@ SELECT m, inqud_test.lines(inqud_widget_page(inqud_test.row(m)), '<(title|h1)|pr
   (9, '{"name": "Тарілка № 5 – café 日本 שלום"}')) AS t (n, m) ORDER BY n;
 
 --
--- How the payment stands when the page is made
+-- How the payment stands when the page is made: what is said, and whether there is a form
 --
-SELECT s, inqud_test.lines(inqud_widget_page(inqud_test.row(jsonb_build_object('status', s))), 'id="inqud-status"') FROM (VALUES
+CREATE FUNCTION inqud_test.stands(members jsonb) RETURNS text
+LANGUAGE sql AS $$
+  SELECT coalesce(substring(p FROM '<p id="inqud-status"[^>]* data-status="([^"]*)"'), '-') || ': '
+    || substring(p FROM '</svg><span>([^<]*)</span></p>')
+    || CASE WHEN p ~ '<app-widget' AND p ~ '<script' THEN ' [form]' WHEN p ~ '<app-widget|<script' THEN ' [half a form]' ELSE '' END
+    || CASE WHEN p ~ 'http-equiv="refresh"' THEN ' [looks again]' ELSE '' END
+  FROM inqud_widget_page(inqud_test.row(members)) AS p
+$$;
+SELECT s, inqud_test.stands(jsonb_build_object('status', s)) FROM (VALUES
   ('NEW'), ('REQUEST_CREATED'), ('PAYMENT_DETECTED'), ('SUCCESS'), ('CONFLICT'), ('EXPIRED'), (NULL), (''), ('success'), ('COMPLETED'), ('"><script>'), ('constructor')) AS t (s);
+SELECT m, inqud_test.stands(m) FROM (VALUES
+  (jsonb '{"state": "queued", "status": null, "checkout_id": null}'), ('{"state": null, "status": null, "checkout_id": null}'),
+  ('{"state": "failed", "status": null, "checkout_id": null}'), ('{"state": "failed", "status": null, "checkout_id": null, "current": false}'),
+  ('{"state": "canceled", "status": null, "checkout_id": null}'), ('{"state": "canceled", "status": null, "checkout_id": null, "current": false, "canceled_at": "2020-01-01"}'),
+  ('{"canceled_at": "2020-01-01", "current": false}'), ('{"canceled_at": "2020-01-01", "current": false, "status": "PAYMENT_DETECTED"}'),
+  ('{"canceled_at": "2020-01-01", "current": false, "status": "SUCCESS", "state": "closed"}'), ('{"canceled_at": "2020-01-01", "current": false, "status": "EXPIRED", "state": "closed"}'),
+  ('{"canceled_at": "2020-01-01", "current": false, "status": "CONFLICT", "state": "closed"}'),
+  ('{"current": false}'), ('{"current": false, "order_id": null}'), ('{"current": false, "status": "EXPIRED"}'), ('{"current": true}'), ('{"current": null}'),
+  ('{"state": "closed", "status": "ODD"}'), ('{"state": "closed", "status": null, "checkout_id": null}'), ('{"state": "open", "checkout_id": null}'),
+  ('{"state": "open", "status": "PAYMENT_DETECTED", "checkout_id": null}'), ('{"state": "no such state"}')) AS t (m);
+
+--
+-- Until when it is valid
+--
+SET TimeZone = 'Asia/Kolkata';
+SELECT e, c, inqud_test.stands(jsonb_build_object('expires_at', e, 'created_at', c)),
+  (SELECT inqud_test.lines(inqud_widget_page(inqud_test.row(jsonb_build_object('expires_at', e, 'created_at', c))), '"inqud-until"')) AS until
+FROM (VALUES ('2999-01-31 23:59:59.9+00', NULL), ('2999-01-01 00:00+05:30', '2020-01-01'), ('2020-01-02 00:00+00', NULL), ('2020-01-02 00:00+00', '2020-01-01 00:00+00'),
+  ('2020-01-01 00:00+00', '2020-01-01 00:00+00'), ('2020-01-01 00:00+00', '2021-01-01 00:00+00'), ('infinity', NULL), ('-infinity', NULL), ('20000-01-01 00:00+00', NULL), ('0044-03-15 00:00+00 BC', NULL), (NULL, NULL)) AS t (e, c);
+SELECT s, count(l) FROM unnest(ARRAY['PAYMENT_DETECTED', 'SUCCESS', 'EXPIRED', 'CONFLICT']) AS s LEFT JOIN LATERAL
+  inqud_test.lines(inqud_widget_page(inqud_test.row(jsonb_build_object('expires_at', '2999-01-01', 'status', s))), '"inqud-until"') AS l ON true GROUP BY s ORDER BY s;
+RESET TimeZone;
+
+--
+-- Other texts
+--
+SELECT inqud_test.lines(inqud_widget_page(inqud_test.row('{"name": null, "expires_at": "2999-01-01 00:00+00"}'), NULL, NULL, t), '<(html|title|h1|p)\y|data-text|noscript')
+FROM (VALUES (jsonb '{"lang": "ar-EG", "dir": "rtl", "order": "طلب {order_id}!", "waiting": "<b>&\"''{{x}}", "valid_until": "> {time} <", "paid": "\" onclick=\"x", "pay_link": "<i>", "no_form": "</p>", "back": "رجوع & <"}')) AS t (t);
+SELECT inqud_test.lines(inqud_widget_page(inqud_test.row(m), NULL, NULL, '{"expired": "zu <spät>", "back": "zurück", "queued": "gleich", "look_again": "noch einmal", "payment": "Zahlung", "order": "ohne Nummer", "valid_until": ""}'), '<(h1|p)\y')
+FROM (VALUES (jsonb '{"status": "EXPIRED"}'), ('{"status": null, "checkout_id": null, "state": "queued", "name": null}'), ('{"name": null, "order_id": null, "return_url": null, "expires_at": "2999-01-01"}')) AS t (m);
+SELECT inqud_test.lines(inqud_widget_html(inqud_test.row(), 'f', NULL, '{"pay_link": "<zahlen>"}'), 'noscript'),
+  inqud_test.lines(inqud_widget_html(inqud_test.row('{"acquiring_url": null}'), 'f', NULL, '{"no_script": "ohne <JS>"}'), 'noscript'),
+  inqud_widget_html(inqud_test.row('{"status": "SUCCESS"}'), 'f', 'n', '{"paid": "bezahlt & \"gut\""}');
+SELECT inqud_widget_page(inqud_test.row()) = inqud_widget_page(inqud_test.row(), NULL, NULL, '{}') AS same;
+SELECT t, inqud_test.said(format('SELECT inqud_widget_page(inqud_test.row(), NULL, NULL, %L)', t)) FROM (VALUES
+  ('{"expird": "x"}'), ('{"paid": 1}'), ('{"paid": null}'), ('{"paid": {"a": "b"}}'), ('{"paid": ["x"]}'), ('[]'), ('["paid"]'), ('"paid"'), ('1'), ('null'), ('{"": "x"}'), ('{"<b>": "x"}'),
+  ('{"lang": ""}'), ('{"lang": "de\" onload=\"x"}'), ('{"lang": "é"}'), ('{"dir": "RTL"}'), ('{"dir": "\"><script>"}')) AS t (t);
+SELECT inqud_test.said('SELECT inqud_widget_html(inqud_test.row(), NULL, NULL, ''{"x": "y"}'')') ~ '^22023';
+-- No sentence is code: none of them adds a bracket or a quote.
+CREATE FUNCTION inqud_test.skeleton(html text) RETURNS text
+LANGUAGE sql AS $$ SELECT regexp_replace(html, '[^<>"'']', '', 'g') $$;
+SELECT count(*), count(*) FILTER (WHERE inqud_test.skeleton(inqud_widget_page(inqud_test.row(m), 'f', 'n', jsonb_build_object(k, h)))
+    = inqud_test.skeleton(inqud_widget_page(inqud_test.row(m), 'f', 'n', jsonb_build_object(k, 'x')))) AS same
+FROM unnest(ARRAY['order', 'payment', 'queued', 'waiting', 'detected', 'paid', 'anomaly', 'conflict', 'expired', 'canceled', 'replaced', 'failed', 'closed',
+    'pay_link', 'no_script', 'no_form', 'look_again', 'back']) AS k,
+  (VALUES ('</script><script>hacked=1</script>'), ('"><svg onload=hacked=1>'), (''' onmouseover=''hacked=1'), ('" onmouseover="hacked=1'), ('</p></main><img src=x onerror=hacked=1>'), ('<!--'), (E'a\nb\x01')) AS t (h),
+  (VALUES (jsonb '{"expires_at": "2999-01-01", "name": null}'), ('{"status": "EXPIRED"}'), ('{"checkout_id": null, "state": "queued"}'), ('{"state": "failed"}')) AS u (m);
 
 --
 -- Ids
@@ -100,8 +157,6 @@ LEFT JOIN LATERAL inqud_test.lines(inqud_widget_page(inqud_test.row(jsonb_build_
 --
 -- Hostile texts in every column add no bracket and no quote to the page
 --
-CREATE FUNCTION inqud_test.skeleton(html text) RETURNS text
-LANGUAGE sql AS $$ SELECT regexp_replace(html, '[^<>"'']', '', 'g') $$;
 SELECT c, count(*), count(*) FILTER (WHERE inqud_test.skeleton(inqud_widget_page(inqud_test.row(jsonb_build_object(c, h)), 'f', 'n'))
     = inqud_test.skeleton(inqud_widget_page(inqud_test.row(), 'f', 'n'))) AS same
 FROM unnest(ARRAY['name', 'order_id', 'currency', 'status', 'reason', 'error', 'pay_currency', 'tx_hash', 'type']) AS c,
