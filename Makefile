@@ -29,8 +29,8 @@ INQUD_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(SOURC
 # are made of comes before it.  They lie in sql/parts, since pg_regress would take
 # sql/NAME.sql for the test of that name.
 SQL_PARTS = head status tables types enqueue claim record webhook \
-	on_status operate adopt create widget reports monitor trouble report_page \
-	prune check_project rights
+	on_status operate adopt remove create widget reports monitor trouble report_page \
+	prune check_project backup rights
 
 # Absolute in a VPATH build, or make would take the one that an archive brings along
 # for this one, and the rules of PGXS then miss it.  Not elsewhere: make cuts a path

@@ -152,6 +152,8 @@ inqud_order_trigger(PG_FUNCTION_ARGS)
 	MemoryContext old;
 
 	check_fired(fcinfo);
+	if (inqud_is_restore(data->tg_relation))
+		return PointerGetDatum(NULL);
 	work = AllocSetContextCreate(CurTransactionContext, "inqud trigger", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(work);
 	plan = get_trigger_plan(fcinfo, data);

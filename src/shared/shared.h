@@ -260,6 +260,14 @@ extern void inqud_launcher_init(void);
 /* Install the hook for utility statements. */
 extern void inqud_utility_init(void);
 
+/* ---- drop_warning.c: before and after a statement that may drop the extension or a server ---- */
+
+/* Count what it would take along; NIL for any other statement.  Raises nothing but 57014. */
+extern List *inqud_drop_begins(Node *stmt);
+
+/* Warn of what is gone, once. */
+extern void inqud_drop_ends(List *things);
+
 /* ---- xact_end.c: at the end of a transaction ---- */
 
 /* True in the worker of a database. */

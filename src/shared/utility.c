@@ -2,8 +2,8 @@
  *
  * utility.c
  *		The ProcessUtility hook: keeps the worker away from statements that need a
- *		database for themselves, and wakes it after COMMIT PREPARED and changes of
- *		servers, mappings and rights.  (What has changed, and whether anything has, the
+ *		database for themselves, wakes it after COMMIT PREPARED and changes of servers,
+ *		mappings and rights, and has drop_warning.c warn.  (What has changed, and whether anything has, the
  *		worker finds out by itself.)
  *
  * DROP, RENAME, SET TABLESPACE and CREATE ... TEMPLATE fail while a backend is
@@ -161,12 +161,14 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		bool		commit_prepared = IsA(stmt, TransactionStmt) &&
 			((TransactionStmt *) stmt)->kind == TRANS_STMT_COMMIT_PREPARED;
 		bool		changes = changes_rights(stmt);
+		List	   *dropping = inqud_drop_begins(stmt);
 
 		next_process_utility(pstmt, query, read_only_tree, context, params, env, dest, qc);
 		if (commit_prepared)
 			inqud_database_wake(MyDatabaseId, false, false, DT_NOBEGIN);
 		if (changes)
 			inqud_changed_at_commit();
+		inqud_drop_ends(dropping);
 		return;
 	}
 	inqud_database_send_away(database, true);

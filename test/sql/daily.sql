@@ -143,4 +143,5 @@ DROP OWNED BY regress_inqud_app;
 DROP ROLE regress_inqud_app;
 
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;

@@ -288,4 +288,5 @@ SELECT inqud_test.said_of(inqud_enqueue_checkout('shop', 'moved', 'n', 'https://
 SELECT inqud_test.said_of(inqud_enqueue_checkout('shop', 'odd', 'n', 'https://shop.example'));
 
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;

@@ -2,7 +2,7 @@
 -- Installing: into other schemas, by other owners, dropping, and coming back
 -- under a session that had used it.
 --
-SET client_min_messages = warning;
+SET client_min_messages = error;
 \set SHOW_CONTEXT never
 \pset format unaligned
 \pset tuples_only on

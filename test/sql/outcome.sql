@@ -234,4 +234,5 @@ SELECT f, inqud_test.read(id, jsonb_build_object('outcome', f, 'message', 'timed
 SELECT error, fault FROM inqud.checkout WHERE order_id = 'timed out';
 
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;

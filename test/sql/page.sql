@@ -66,4 +66,5 @@ RESET ROLE;
 DROP ROLE regress_inqud_app;
 
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;

@@ -149,4 +149,5 @@ SELECT order_id, current, state, status, checkout_id FROM inqud.checkout;
 SELECT order_id, trouble, detail FROM inqud.trouble WHERE trouble = 'anomaly';
 
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;

@@ -252,4 +252,5 @@ SELECT inqud._calls_done(ARRAY[1, 3, 5, 99], ARRAY[0, 0, 0, 0]);
 SELECT checkout, attempts, poke, inqud_test.ahead(due_at) FROM inqud.call ORDER BY 1;
 
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;

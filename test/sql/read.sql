@@ -230,4 +230,5 @@ SELECT inqud_test.says('closed', '{"status": "NEW", "merchant_fee": 1}'), inqud_
 SELECT closed_at = :'first', merchant_fee FROM inqud.checkout WHERE order_id = 'closed';
 
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;

@@ -181,4 +181,5 @@ ROLLBACK;
 SELECT trouble, count(*) FROM inqud.trouble GROUP BY 1 ORDER BY trouble COLLATE "C";
 
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;

@@ -347,6 +347,7 @@ SELECT (inqud_enqueue_checkout('shop', 'moved back', 'n', 'https://shop.example'
 
 -- One that somebody made before the extension came.
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;
 DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_inqud_app', current_database()); END $$;
 SET ROLE regress_inqud_app;

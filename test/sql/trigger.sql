@@ -392,4 +392,5 @@ SELECT inqud_test.said('SELECT inqud_order_trigger()');
 SELECT inqud_test.queued();
 
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;
