@@ -274,6 +274,7 @@ typedef struct InqudWidget
 	char	   *state;
 	char	   *status;
 	bool		paid;			/* Inqud has once said SUCCESS */
+	bool		contested;		/* Inqud has once said CONFLICT */
 	bool		canceled;
 	bool		replaced;		/* not current */
 	bool		overdue;		/* its expiry has passed */
