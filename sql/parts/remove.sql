@@ -12,7 +12,7 @@ CREATE FUNCTION inqud._holds(server oid, most bigint, OUT payments bigint, OUT u
 BEGIN ATOMIC
 	WITH s AS (SELECT f.srvname::text AS name FROM pg_foreign_server f WHERE f.oid = $1)
 	SELECT (SELECT count(*) FROM (SELECT FROM inqud.checkout c
-			WHERE c.status = 'SUCCESS' AND inqud._is_ended(c.status) AND ($1 IS NULL OR c.project = (SELECT s.name FROM s)) LIMIT most) p),
+			WHERE c.paid_at IS NOT NULL AND inqud._is_ended(c.status) AND ($1 IS NULL OR c.project = (SELECT s.name FROM s)) LIMIT most) p),
 		(SELECT count(*) FROM (SELECT FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
 			WHERE c.state IN ('queued', 'open') AND ($1 IS NULL OR c.project = (SELECT s.name FROM s)) LIMIT most) u);
 END;

@@ -330,6 +330,9 @@ extern InqudApplied inqud_apply(const InqudCall *call);
 /* A copy of a database's slot, made under the lock of shared memory. */
 extern InqudDatabase inqud_slot_copy(const InqudDatabase *slot);
 
+/* Has the worker seen, not long ago, that the machine's clock was set? */
+extern bool inqud_clock_has_moved(const InqudDatabase *slot);
+
 /* ---- widget_texts.c: the sentences of the payment page ---- */
 
 typedef enum InqudText
@@ -385,10 +388,6 @@ typedef struct InqudStanding
 	InqudText	text;
 	bool		form;			/* it can be paid */
 } InqudStanding;
-/* Has the worker seen, not long ago, that the machine's clock was set? */
-extern bool inqud_clock_has_moved(const InqudDatabase *slot);
-
-/* ---- widget_html.c: what the payment widget shows, as widget.c has checked it ---- */
 
 /* What is shown of a checkout; texts in the database's encoding, or NULL. */
 typedef struct InqudWidget
@@ -402,6 +401,7 @@ typedef struct InqudWidget
 	char	   *state;
 	char	   *status;
 	bool		paid;			/* Inqud has once said SUCCESS */
+	bool		contested;		/* Inqud has once said CONFLICT */
 	bool		canceled;
 	bool		replaced;		/* not current */
 	bool		overdue;		/* its expiry has passed */

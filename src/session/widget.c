@@ -229,6 +229,8 @@ read_widget(FunctionCallInfo fcinfo, InqudWidget *widget)
 	widget->currency = inqud_row_text(row, "currency");
 	widget->state = inqud_row_text(row, "state");
 	widget->status = inqud_row_text(row, "status");
+	widget->paid = has_value(row, "paid_at");
+	widget->contested = has_value(row, "money_event") && !widget->paid;
 	widget->canceled = has_value(row, "canceled_at");
 	widget->replaced = is_false(row, "current") && widget->order_id;
 	read_expiry(row, widget);

@@ -44,7 +44,7 @@ stands(const InqudWidget *widget)
 		return INQUD_STANDS_PAID;
 	if (widget->paid)
 		return INQUD_STANDS_ANOMALY;
-	if (is(widget->status, "CONFLICT"))
+	if (is(widget->status, "CONFLICT") || widget->contested)
 		return INQUD_STANDS_CONFLICT;
 	if (is(widget->status, "PAYMENT_DETECTED"))
 		return INQUD_STANDS_DETECTED;

@@ -54,6 +54,7 @@ FORM = """(function () {
 # Rows of checkouts that are over, or not there yet, and a word of what the page says.
 ENDS = {
     "paid": ({"state": "closed", "status": "SUCCESS"}, "has arrived"),
+    "anomaly": ({"state": "closed", "status": "EXPIRED", "paid_at": "2020-01-01"}, "is checking something"),
     "expired": ({"state": "closed", "status": "EXPIRED"}, "not send any money"),
     "conflict": ({"state": "closed", "status": "CONFLICT"}, "contact the shop"),
     "canceled": ({"canceled_at": "2020-01-01", "current": False}, "was canceled"),

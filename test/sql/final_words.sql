@@ -207,4 +207,5 @@ SELECT trouble, count(*) FROM inqud.trouble WHERE trouble IN ('anomaly', 'confli
 DROP ROLE regress_inqud_app, regress_inqud_member, regress_inqud_other;
 
 DROP SCHEMA inqud_test CASCADE;
+SET client_min_messages = error;
 DROP EXTENSION inqud CASCADE;

@@ -76,7 +76,10 @@ SELECT m, inqud_test.stands(m) FROM (VALUES
   ('{"canceled_at": "2020-01-01", "current": false, "status": "CONFLICT", "state": "closed"}'),
   ('{"current": false}'), ('{"current": false, "order_id": null}'), ('{"current": false, "status": "EXPIRED"}'), ('{"current": true}'), ('{"current": null}'),
   ('{"state": "closed", "status": "ODD"}'), ('{"state": "closed", "status": null, "checkout_id": null}'), ('{"state": "open", "checkout_id": null}'),
-  ('{"state": "open", "status": "PAYMENT_DETECTED", "checkout_id": null}'), ('{"state": "no such state"}')) AS t (m);
+  ('{"state": "open", "status": "PAYMENT_DETECTED", "checkout_id": null}'), ('{"state": "no such state"}'),
+  ('{"state": "closed", "status": "SUCCESS", "paid_at": "2020-01-01", "money_event": 1}'), ('{"state": "closed", "status": "EXPIRED", "paid_at": "2020-01-01", "money_event": 1}'),
+  ('{"state": "closed", "status": "CONFLICT", "paid_at": "2020-01-01"}'), ('{"status": "NEW", "paid_at": "2020-01-01"}'), ('{"canceled_at": "2020-01-01", "current": false, "status": "EXPIRED", "paid_at": "2020-01-01"}'),
+  ('{"state": "closed", "status": "EXPIRED", "money_event": 1}'), ('{"state": "closed", "status": "CONFLICT", "money_event": 1}')) AS t (m);
 
 --
 -- Until when it is valid
