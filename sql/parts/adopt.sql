@@ -16,7 +16,7 @@ DECLARE
 		WHERE r.rolname = _adopt.role AND pg_has_role(r.oid, s.srvowner, 'USAGE'));
 BEGIN
 	-- the worker does not schedule these yet: have them read once
-	UPDATE inqud.queue q SET home = here, lease = NULL, poke = q.poke + 1,
+	UPDATE inqud.queue q SET home = here, lease = NULL, crashes = 0, poke = q.poke + 1,
 			due_at = coalesce(q.due_at, clock_timestamp())
 		FROM inqud.checkout c
 		WHERE c.id = q.checkout AND q.home <> here AND (_adopt.project IS NULL OR q.project = _adopt.project)
@@ -26,7 +26,7 @@ BEGIN
 		WHERE k.home <> here AND (_adopt.project IS NULL OR k.project = _adopt.project)
 			AND (of_all OR k.project = ANY (own));
 	GET DIAGNOSTICS calls = ROW_COUNT;
-	UPDATE inqud.inbox i SET home = here
+	UPDATE inqud.inbox i SET home = here, crashes = 0
 		WHERE i.home <> here AND (_adopt.project IS NULL OR i.project = _adopt.project)
 			AND (of_all OR i.project = ANY (own));
 	RETURN n + calls;

@@ -17,7 +17,7 @@ BEGIN
 	END IF;
 	RETURN (SELECT q.due_at FROM inqud.queue q
 		WHERE q.home = _next.home AND q.project = _next.project AND q.kind = _next.kind AND q.due_at >= since
-			AND q.lease IS NULL
+			AND q.lease IS NULL AND q.crashes = 0
 		ORDER BY q.due_at LIMIT 1);
 END
 $$;
@@ -82,7 +82,7 @@ BEGIN
 	IF EXISTS (SELECT FROM inqud.inbox i WHERE i.home = _next_due.home) THEN
 		PERFORM inqud._inbox(home);
 		RETURN QUERY SELECT i.project, CASE WHEN i.checkout IS NULL THEN 'found' ELSE 'inbox' END, min(i.due_at)
-			FROM inqud.inbox i WHERE i.home = _next_due.home GROUP BY 1, 2;
+			FROM inqud.inbox i WHERE i.home = _next_due.home AND i.crashes = 0 GROUP BY 1, 2;
 	END IF;
 	RETURN QUERY SELECT d.project, d.kind, d.due_at FROM inqud._due(home, known, since) d;
 END
@@ -146,7 +146,7 @@ BEGIN
 		WITH due AS MATERIALIZED (
 			SELECT q.checkout FROM inqud.queue q
 			WHERE q.home = _claim.home AND q.project = _claim.project AND q.kind = 'create'
-				AND q.due_at BETWEEN since AND till AND q.lease IS NULL
+				AND q.due_at BETWEEN since AND till AND q.lease IS NULL AND q.crashes = 0
 			ORDER BY q.due_at LIMIT n
 			FOR NO KEY UPDATE SKIP LOCKED
 		), mine AS (
@@ -182,7 +182,7 @@ BEGIN
 		SELECT (t).* FROM (
 			SELECT inqud._task(q, c) AS t FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
 			WHERE q.home = _asked.home AND q.project = _asked.project AND q.kind = 'read'
-				AND q.due_at BETWEEN since AND till
+				AND q.due_at BETWEEN since AND till AND q.crashes = 0
 			ORDER BY q.due_at LIMIT n) s;
 END
 $$;
@@ -203,14 +203,16 @@ END
 $$;
 
 /*
- * Releases the leases of a worker that has ended, when the next one starts.
- * Returns how many rows are locked elsewhere and must wait.
+ * Releases the leases of a worker that has ended, when the next one starts, and makes
+ * suspects of the calls that were under way.  Returns how many rows are locked elsewhere
+ * and must wait.
  *
- * A row whose sending ends the worker every time must not keep it from the
- * others: from the third time on it waits, up to five minutes, and after 20 it
- * fails.
+ * "under_way" has the calls that the worker whose lease was "former" had begun
+ * (src/worker/under_way.c): checkouts, and rows of the inbox with a minus.  What another
+ * lease holds may have been begun.  A suspect is sent alone from then on: see _claim_alone.
  */
-CREATE FUNCTION inqud._release_leases(home bigint, mine bigint) RETURNS bigint
+CREATE FUNCTION inqud._release_leases(home bigint, mine bigint, former bigint DEFAULT NULL,
+		under_way bigint[] DEFAULT '{}') RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	q inqud.queue;
@@ -221,9 +223,9 @@ BEGIN
 			SELECT k.checkout FROM inqud.queue k
 			WHERE k.home = _release_leases.home AND k.kind = 'create' AND k.due_at IS NOT NULL AND k.lease <> mine
 			FOR NO KEY UPDATE SKIP LOCKED)
-		UPDATE inqud.queue k SET lease = NULL, crashes = k.crashes + 1,
-				due_at = CASE WHEN k.crashes < 2 THEN k.due_at
-						 ELSE clock_timestamp() + least(power(2, k.crashes), 300) * interval '1 second' END
+		UPDATE inqud.queue k SET lease = NULL,
+				crashes = CASE WHEN k.lease IS DISTINCT FROM former OR k.checkout = ANY (under_way)
+						  THEN greatest(k.crashes, 1) ELSE k.crashes END
 			FROM held WHERE k.checkout = held.checkout
 			RETURNING k.*
 	LOOP
@@ -237,7 +239,9 @@ BEGIN
 			PERFORM inqud._notify(c);
 			CONTINUE;
 		END IF;
-		PERFORM inqud._event(q.checkout, 'error', 'the worker ended before the outcome was recorded; the call will be repeated');
+		IF q.crashes > 0 THEN
+			PERFORM inqud._event(q.checkout, 'error', 'the worker ended before the outcome was recorded; the call will be repeated');
+		END IF;
 		IF q.crashes >= 20 THEN
 			UPDATE inqud.checkout k SET state = 'failed', error = 'sending this order ended the worker again and again',
 					fault = 'crashed', updated_at = clock_timestamp()
@@ -247,8 +251,138 @@ BEGIN
 			PERFORM inqud._notify(c);
 		END IF;
 	END LOOP;
+	-- reads have no lease, and that of a create is lost if the server crashed right after the claim
+	WITH begun AS MATERIALIZED (
+		SELECT k.checkout FROM inqud.queue k
+		WHERE k.home = _release_leases.home AND k.crashes = 0 AND k.checkout = ANY (under_way)
+		FOR NO KEY UPDATE SKIP LOCKED
+	), noted AS (
+		UPDATE inqud.queue k SET crashes = 1 FROM begun WHERE k.checkout = begun.checkout RETURNING k.checkout, k.kind
+	)
+	INSERT INTO inqud.event (checkout, kind, detail)
+		SELECT n.checkout, 'error', 'the worker ended before the outcome was recorded; the call will be repeated'
+		FROM noted n WHERE n.kind = 'create';
+	UPDATE inqud.inbox i SET crashes = 1
+		WHERE i.home = _release_leases.home AND i.crashes = 0 AND -i.id = ANY (under_way);
 	RETURN (SELECT count(*) FROM inqud.queue k
-			WHERE k.home = _release_leases.home AND k.kind = 'create' AND k.due_at IS NOT NULL AND k.lease <> mine);
+			WHERE k.home = _release_leases.home AND k.kind = 'create' AND k.due_at IS NOT NULL AND k.lease <> mine)
+		+ (SELECT count(*) FROM inqud.queue k
+			WHERE k.home = _release_leases.home AND k.lease IS NULL AND k.crashes = 0 AND k.checkout = ANY (under_way));
+END
+$$;
+
+/* ---- Suspects: calls during which the worker has ended ---- */
+
+/*
+ * How long a call waits, in seconds, when "crashes" is this: longer each time that the
+ * worker has ended while the call was alone.
+ */
+CREATE FUNCTION inqud._alone_after(crashes integer) RETURNS double precision
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN crashes < 2 THEN 0 ELSE least(power(2, least(crashes, 12)), 3600) END;
+
+/*
+ * The suspects and in how many seconds each is due, for a worker that starts.  A call that
+ * is counted twice or more has ended the worker alone, which is recorded here.
+ */
+CREATE FUNCTION inqud._suspects(home bigint) RETURNS TABLE (checkout bigint, project text, due_in double precision)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = on AS $$
+#variable_conflict use_column
+BEGIN
+	WITH ended AS MATERIALIZED (
+		SELECT c.id, CASE WHEN q.crashes = 2 THEN 'the worker ended when this call was made alone'
+			ELSE format('the worker ended %s times when this call was made alone', q.crashes - 1) END AS error
+		FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
+		WHERE q.home = _suspects.home AND q.crashes > 1
+		FOR NO KEY UPDATE OF c SKIP LOCKED
+	), told AS (
+		UPDATE inqud.checkout c SET error = e.error, fault = 'crashed', updated_at = clock_timestamp()
+		FROM ended e WHERE c.id = e.id AND c.error IS DISTINCT FROM e.error
+		RETURNING c.id, c.error
+	)
+	INSERT INTO inqud.event (checkout, kind, detail) SELECT t.id, 'error', t.error FROM told t;
+	RETURN QUERY
+		SELECT q.checkout, q.project, CASE WHEN q.due_at IS NOT NULL
+				THEN extract(epoch FROM q.due_at - clock_timestamp())::double precision
+				ELSE inqud._alone_after(q.crashes) END
+		FROM inqud.queue q WHERE q.home = _suspects.home AND q.crashes > 0
+		UNION ALL
+		SELECT -min(i.id), i.project, extract(epoch FROM min(i.due_at) - clock_timestamp())::double precision
+		FROM inqud.inbox i WHERE i.home = _suspects.home AND i.crashes > 0 AND i.checkout IS NULL
+		GROUP BY i.project, i.checkout_id;
+END
+$$;
+
+/*
+ * Claims a suspect, which is to be sent alone.  It is counted before that, and due later,
+ * in case the worker ends; _tried says that it has not.  Nothing if the row is locked
+ * elsewhere, or is no suspect any more.
+ */
+CREATE FUNCTION inqud._claim_alone(id bigint, mine bigint) RETURNS SETOF inqud._task
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	q inqud.queue;
+	c inqud.checkout;
+	paid_by bigint;
+BEGIN
+	IF id < 0 THEN
+		UPDATE inqud.inbox i SET crashes = i.crashes + 1,
+				due_at = clock_timestamp() + inqud._alone_after(i.crashes + 1) * interval '1 second'
+			FROM inqud.inbox b WHERE b.id = -_claim_alone.id AND i.project = b.project AND i.checkout_id = b.checkout_id
+				AND i.checkout IS NULL AND i.crashes > 0;
+		RETURN QUERY SELECT t.* FROM inqud.inbox b, inqud._found(b.home, b.project, 1, b.checkout_id) t
+			WHERE b.id = -_claim_alone.id AND b.crashes > 0;
+		RETURN;
+	END IF;
+	PERFORM FROM inqud.queue k WHERE k.checkout = _claim_alone.id AND k.crashes > 0 AND k.lease IS NULL
+		FOR NO KEY UPDATE SKIP LOCKED;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	UPDATE inqud.queue k SET crashes = k.crashes + 1,
+			lease = CASE WHEN k.kind = 'create' THEN mine END,
+			attempts = CASE WHEN k.kind = 'create' THEN k.attempts + 1 ELSE k.attempts END,
+			due_at = CASE WHEN k.due_at IS NOT NULL
+				THEN clock_timestamp() + inqud._alone_after(k.crashes + 1) * interval '1 second' END
+		WHERE k.checkout = _claim_alone.id RETURNING * INTO q;
+	SELECT * INTO c FROM inqud.checkout k WHERE k.id = _claim_alone.id;
+	paid_by := (SELECT min(s.id) FROM inqud.checkout s
+		WHERE s.project = c.project AND s.order_id = c.order_id AND NOT s.current AND s.status = 'SUCCESS');
+	IF q.kind = 'create' AND paid_by IS NOT NULL THEN
+		PERFORM inqud._drop_paid(id, paid_by);
+	ELSE
+		RETURN NEXT inqud._task(q, c);
+	END IF;
+END
+$$;
+
+/* Is it a suspect still? */
+CREATE FUNCTION inqud._is_suspect(id bigint) RETURNS boolean
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM inqud.queue q WHERE q.checkout = id AND q.crashes > 0)
+		OR EXISTS (SELECT FROM inqud.inbox i WHERE i.id = -_is_suspect.id AND i.crashes > 0);
+END
+$$;
+
+/*
+ * The worker has made this call alone, and lives.  If an answer came, it is no suspect any
+ * more; else it has not been tried.  False if the row is locked elsewhere and must wait.
+ */
+CREATE FUNCTION inqud._tried(id bigint, answered boolean) RETURNS boolean
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE inqud.inbox i SET crashes = CASE WHEN answered THEN 0 ELSE greatest(i.crashes - 1, 1) END
+		FROM inqud.inbox b WHERE b.id = -_tried.id AND i.project = b.project AND i.checkout_id = b.checkout_id
+			AND i.crashes > 0;
+	PERFORM FROM inqud.queue q WHERE q.checkout = _tried.id FOR NO KEY UPDATE SKIP LOCKED;
+	IF NOT FOUND THEN
+		RETURN NOT EXISTS (SELECT FROM inqud.queue q WHERE q.checkout = _tried.id);
+	END IF;
+	UPDATE inqud.queue q SET crashes = CASE WHEN answered THEN 0 ELSE greatest(q.crashes - 1, 1) END
+		WHERE q.checkout = _tried.id AND q.crashes > 0;
+	RETURN true;
 END
 $$;
 
@@ -276,7 +410,7 @@ CREATE FUNCTION inqud._followed(home bigint) RETURNS TABLE (checkout bigint, pro
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = on
 	AS $$
 	SELECT q.checkout, q.project, q.phase, q.tail_from
-	FROM inqud.queue q WHERE q.home = $1 AND q.kind = 'read' AND q.due_at IS NULL
+	FROM inqud.queue q WHERE q.home = $1 AND q.kind = 'read' AND q.due_at IS NULL AND q.crashes = 0
 	$$;
 
 /* Ends the following of checkouts that have had their last read. */
@@ -288,5 +422,42 @@ BEGIN
 		WHERE q.checkout = ANY (ids) AND q.kind = 'read' AND q.due_at IS NULL
 		FOR UPDATE SKIP LOCKED)
 	DELETE FROM inqud.queue q USING over WHERE q.checkout = over.checkout;
+END
+$$;
+
+-- ---- Clocks ----
+
+/*
+ * By how many microseconds this machine's clock, which is read in C, is behind what is
+ * recorded, as after a failover to one whose clock is behind; 0 if it is not.
+ */
+CREATE FUNCTION inqud._behind(clock timestamptz) RETURNS bigint
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN greatest(0, extract(epoch FROM greatest(
+		(SELECT e.at FROM inqud.event e ORDER BY e.id DESC LIMIT 1),
+		(SELECT c.created_at FROM inqud.checkout c ORDER BY c.created_at DESC LIMIT 1)) - clock) * 1000000);
+END
+$$;
+
+/* Brings forward by so many microseconds what is due later than "beyond" from now. */
+CREATE FUNCTION inqud._bring_forward(home bigint, usec bigint, beyond interval) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	lead interval := usec * interval '1 microsecond';
+BEGIN
+	WITH late AS MATERIALIZED (
+		SELECT q.checkout FROM inqud.queue q
+		WHERE q.home = _bring_forward.home AND q.due_at > clock_timestamp() + beyond FOR NO KEY UPDATE SKIP LOCKED)
+	UPDATE inqud.queue q SET due_at = greatest(q.due_at - lead, clock_timestamp()) FROM late WHERE q.checkout = late.checkout;
+	WITH late AS MATERIALIZED (
+		SELECT k.checkout FROM inqud.call k
+		WHERE k.home = _bring_forward.home AND k.due_at > clock_timestamp() + beyond FOR NO KEY UPDATE SKIP LOCKED)
+	UPDATE inqud.call k SET due_at = greatest(k.due_at - lead, clock_timestamp()) FROM late WHERE k.checkout = late.checkout;
+	WITH late AS MATERIALIZED (
+		SELECT i.id FROM inqud.inbox i
+		WHERE i.home = _bring_forward.home AND i.due_at > clock_timestamp() + beyond FOR NO KEY UPDATE SKIP LOCKED)
+	UPDATE inqud.inbox i SET due_at = greatest(i.due_at - lead, clock_timestamp()) FROM late WHERE i.id = late.id;
 END
 $$;

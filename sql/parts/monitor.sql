@@ -7,7 +7,8 @@
 CREATE FUNCTION inqud._workers()
 		RETURNS TABLE (database name, pid integer, state text, since timestamptz, active_at timestamptz,
 			in_flight integer, followed bigint, failures integer, not_before timestamptz, wake_at timestamptz, error text,
-			unwritten integer, unwritten_since timestamptz, unnoticed_since timestamptz)
+			unwritten integer, unwritten_since timestamptz, unnoticed_since timestamptz,
+			clock_moved interval, clock_moved_at timestamptz)
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'inqud_workers';
 
 CREATE VIEW inqud.worker WITH (security_invoker = true) AS
@@ -27,6 +28,8 @@ COMMENT ON COLUMN inqud.worker.error IS 'last error, for members of pg_monitor; 
 COMMENT ON COLUMN inqud.worker.unwritten IS 'answers of Inqud that cannot be written into the tables; the worker keeps them and goes on trying';
 COMMENT ON COLUMN inqud.worker.unwritten_since IS 'since when there are some';
 COMMENT ON COLUMN inqud.worker.unnoticed_since IS 'since when changes are recorded without a notice, because the server''s queue of notices is filling up';
+COMMENT ON COLUMN inqud.worker.clock_moved IS 'by how much the machine''s clock was set; null if it was not in the last ten minutes';
+COMMENT ON COLUMN inqud.worker.clock_moved_at IS 'when the worker has seen that';
 
 /* Transfers of projects whose server the caller may use; members of pg_monitor get all, of all databases. */
 CREATE FUNCTION inqud._stats()

@@ -39,6 +39,8 @@ CREATE VIEW inqud._trouble_call WITH (security_invoker = true) AS
 			('project_changed', 'project_id changed', 'set project_id of server ' || c.project || ' back to ' || c.project_id
 				|| ', and use another server for another project'),
 			('no_server', 'no server', 'create server ' || c.project || ' again, with project_id ' || c.project_id),
+			('crashed', 'ended the worker', 'the server log says how the worker ended; the call is made alone, later each time; inqud_cancel('
+				|| c.id || ') gives the order free'),
 			('descriptors', NULL, 'raise the limit of open files (ulimit -n, and max_files_per_process), or lower max_inflight of server ' || c.project),
 			('no_owner', 'no owner', 'create role ' || c.owner || ' again, or inqud_cancel(' || c.id || ') as a superuser')
 		) AS a (fault, trouble, advice) ON a.fault = c.fault
@@ -177,11 +179,11 @@ CREATE VIEW inqud._unsettled WITH (security_invoker = true) AS
 
 /* A webhook named something that could not be read so far. */
 CREATE VIEW inqud._trouble_webhook WITH (security_invoker = true) AS
-	SELECT i.checkout, i.project, i.order_id, NULL::name AS owner, 'webhook not confirmed' AS trouble, i.due_at AS since,
+	SELECT i.checkout, i.project, i.order_id, NULL::name AS owner, CASE WHEN i.crashes > 1 THEN 'ended the worker' ELSE 'webhook not confirmed' END AS trouble, i.due_at AS since,
 		coalesce(i.checkout_id, 'a checkout') || ', which a webhook (or a session that found it locked) named, could not be read so far; '
 			|| i.attempts || ' attempts' AS detail,
 		'is there a user mapping for the server''s owner or PUBLIC? After a restore: SELECT inqud_adopt()' AS advice
-	FROM inqud.inbox i WHERE i.attempts > 2 OR i.due_at < clock_timestamp() - interval '1 minute';
+	FROM inqud.inbox i WHERE i.attempts > 2 OR i.crashes > 1 OR i.due_at < clock_timestamp() - interval '1 minute';
 
 /* Since when something has been waiting for the worker of this database. */
 CREATE VIEW inqud._waiting WITH (security_invoker = true) AS
@@ -234,6 +236,15 @@ CREATE VIEW inqud._trouble_notices WITH (security_invoker = true) AS
 		'end the session that listens, in whatever database, and stays in a transaction: the server log names its pid, and pg_stat_activity has an old xact_start' AS advice
 	FROM inqud._workers() k WHERE k.database = current_database() AND k.unnoticed_since IS NOT NULL;
 
+/* The machine's clock was set. */
+CREATE VIEW inqud._trouble_clock WITH (security_invoker = true) AS
+	SELECT NULL::bigint AS checkout, NULL::text AS project, NULL::text AS order_id, NULL::name AS owner, 'clock' AS trouble,
+		k.clock_moved_at AS since,
+		'the server''s clock was set ' || CASE WHEN k.clock_moved < interval '0' THEN 'back' ELSE 'forward' END || ' by '
+			|| greatest(k.clock_moved, -k.clock_moved) || ', or is that much behind what is recorded' AS detail,
+		'nothing waits for it; is the time of all servers synchronized? Times recorded before and after do not fit each other' AS advice
+	FROM inqud._workers() k WHERE k.database = current_database() AND k.clock_moved IS NOT NULL;
+
 CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 	SELECT * FROM inqud._trouble_failed
 	UNION ALL SELECT * FROM inqud._unsettled
@@ -247,7 +258,8 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 	UNION ALL SELECT * FROM inqud._trouble_webhook
 	UNION ALL SELECT * FROM inqud._trouble_no_worker
 	UNION ALL SELECT * FROM inqud._trouble_not_recorded
-	UNION ALL SELECT * FROM inqud._trouble_notices;
+	UNION ALL SELECT * FROM inqud._trouble_notices
+	UNION ALL SELECT * FROM inqud._trouble_clock;
 COMMENT ON VIEW inqud.trouble IS 'what a person should look at, and why';
 COMMENT ON COLUMN inqud.trouble.checkout IS 'inqud.checkout.id; null if it is about no checkout, or one that is not recorded';
 COMMENT ON COLUMN inqud.trouble.project IS 'name of the foreign server';

@@ -54,13 +54,15 @@ $$;
 /*
  * When a checkout may be read that is asked for: not within 3 s of an answer that
  * brought nothing new, or of now if reads fail (INQUD_QUIET in lifecycle.c is the
- * same).  So a webhook that is replayed makes no more reads than that.  A time in the
- * future delays nothing more.
+ * same).  So a webhook that is replayed makes no more reads than that.  A read_at in the
+ * future, which a failover or a clock set back has left behind, delays nothing; nor does
+ * such an updated_at have everything read at once.
  */
 CREATE FUNCTION inqud._read_from(updated_at timestamptz, read_at timestamptz, attempts integer) RETURNS timestamptz
 	LANGUAGE sql PARALLEL SAFE
 	RETURN greatest(clock_timestamp(), CASE WHEN attempts > 0 THEN clock_timestamp()
-		WHEN updated_at < read_at THEN least(read_at, clock_timestamp()) END + interval '3 seconds');
+		WHEN read_at <= clock_timestamp() AND (updated_at < read_at OR updated_at > clock_timestamp()) THEN read_at END
+			+ interval '3 seconds');
 
 /* Has the checkouts read that webhooks have named, each once.  Rows that are locked elsewhere stay for the next look. */
 CREATE FUNCTION inqud._inbox(home bigint) RETURNS void
@@ -107,11 +109,18 @@ BEGIN
 END
 $$;
 
-/* Reads of ids that only a webhook has named: they are read before anything is recorded of them. */
-CREATE FUNCTION inqud._found(home bigint, project text, n integer) RETURNS SETOF inqud._task
+/*
+ * Reads of ids that only a webhook has named: they are read before anything is recorded of
+ * them.  "alone": the id of a suspect, which is read whenever it is due.
+ */
+CREATE FUNCTION inqud._found(home bigint, project text, n integer, alone text DEFAULT NULL) RETURNS SETOF inqud._task
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+	-- what names a suspect is one
+	UPDATE inqud.inbox i SET crashes = s.crashes, due_at = s.due_at
+		FROM inqud.inbox s WHERE s.home = _found.home AND s.crashes > 0 AND s.checkout IS NULL
+			AND i.project = s.project AND i.checkout_id = s.checkout_id AND i.checkout IS NULL AND i.crashes = 0;
 	-- read with the mapping of the role that ordered, else of the server's owner
 	RETURN QUERY
 		SELECT -min(i.id), 'found', NULL::bigint, 0, max(i.attempts), 0, min(i.due_at), i.project, NULL::text,
@@ -121,7 +130,7 @@ BEGIN
 			NULL::timestamptz, NULL::text
 		FROM inqud.inbox i
 		WHERE i.home = _found.home AND i.project = _found.project AND i.checkout IS NULL
-			AND i.due_at <= clock_timestamp()
+			AND CASE WHEN alone IS NULL THEN i.due_at <= clock_timestamp() AND i.crashes = 0 ELSE i.checkout_id = alone END
 		GROUP BY i.project, i.checkout_id ORDER BY min(i.id) LIMIT n;
 END
 $$;

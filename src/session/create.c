@@ -115,13 +115,13 @@ is_queued(int64 id)
 static bool
 claim_or_wait(int64 id, InqudCall *call)
 {
-	TimestampTz deadline = GetCurrentTimestamp() + call->project->account.timeout_ms * 1000;
+	InqudClock	deadline = inqud_clock_us() + call->project->account.timeout_ms * 1000;
 
 	while (is_queued(id))
 	{
 		if (claim_create(id, call))
 			return true;
-		if (GetCurrentTimestamp() > deadline)
+		if (inqud_clock_us() > deadline)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("checkout " INT64_FORMAT " is being sent by the worker", id),

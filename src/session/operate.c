@@ -64,6 +64,16 @@ has_news(int64 id)
 	return news;
 }
 
+/* An interval from now on in microseconds, a year at most. */
+static int64
+patience_of(Datum interval)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), interval));
+
+	return Max(Min(end - now, INT64CONST(366) * USECS_PER_DAY), 0);
+}
+
 /*
  * inqud_wait_checkout(checkout, timeout): waits until the checkout is no longer
  * queued, so until it has a URL or has failed or was canceled.  Returns the row as
@@ -74,9 +84,7 @@ Datum
 inqud_wait_checkout(PG_FUNCTION_ARGS)
 {
 	int64		id = PG_GETARG_INT64(0);
-	TimestampTz deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-																   TimestampTzGetDatum(GetCurrentTimestamp()),
-																   PG_GETARG_DATUM(1)));
+	InqudClock	deadline = inqud_clock_us() + patience_of(PG_GETARG_DATUM(1));
 	InqudDatabase *database = inqud_database(MyDatabaseId, true);
 
 	if (IsolationUsesXactSnapshot())
@@ -90,7 +98,7 @@ inqud_wait_checkout(PG_FUNCTION_ARGS)
 		ConditionVariablePrepareToSleep(&database->news);
 	while (!has_news(id))
 	{
-		long		left = (long) ((deadline - GetCurrentTimestamp()) / 1000);
+		long		left = (long) ((deadline - inqud_clock_us()) / 1000);
 
 		CHECK_FOR_INTERRUPTS();
 		if (left <= 0)

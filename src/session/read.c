@@ -18,7 +18,6 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(inqud_get_checkout);
 
@@ -113,11 +112,11 @@ look_up(InqudCall *call, uint64 *version, Datum *row)
 static InqudApplied
 apply_read(const InqudCall *call)
 {
-	TimestampTz deadline = GetCurrentTimestamp() + HELD_MS * 1000;
+	InqudClock	deadline = inqud_clock_us() + HELD_MS * 1000;
 	InqudApplied applied;
 
 	while ((applied = inqud_apply(call)) == INQUD_APPLIED_LOCKED &&
-		   !IsolationUsesXactSnapshot() && GetCurrentTimestamp() < deadline)
+		   !IsolationUsesXactSnapshot() && inqud_clock_us() < deadline)
 		inqud_nap(INQUD_LOOK_AGAIN_MS, INQUD_WAIT_NEWS);
 	return applied;
 }

@@ -200,6 +200,9 @@ extern InqudApplied inqud_apply(const InqudCall *call);
 /* A copy of a database's slot, made under the lock of shared memory. */
 extern InqudDatabase inqud_slot_copy(const InqudDatabase *slot);
 
+/* Has the worker seen, not long ago, that the machine's clock was set? */
+extern bool inqud_clock_has_moved(const InqudDatabase *slot);
+
 /* ---- widget_html.c: what the payment widget shows, as widget.c has checked it ---- */
 
 /* What is shown of a checkout; texts in the database's encoding, or NULL. */

@@ -38,6 +38,15 @@ inqud_slot_copy(const InqudDatabase *slot)
 	return copy;
 }
 
+/* A clock that was set is shown for this long. */
+#define MOVED_US (10 * SECS_PER_MINUTE * USECS_PER_SEC)
+
+bool
+inqud_clock_has_moved(const InqudDatabase *slot)
+{
+	return slot->clock_moved_at != 0 && inqud_clock_us() < slot->clock_moved_at + MOVED_US;
+}
+
 /* The column "state" of inqud.worker. */
 static const char *
 worker_state(const InqudDatabase *slot)
@@ -74,6 +83,22 @@ static void
 put_time(Row *row, TimestampTz when)
 {
 	put_column(row, TimestampTzGetDatum(when), when == 0);
+}
+
+/* A time of the monotonic clock, for people, who go by another one. */
+static void
+put_clock(Row *row, InqudClock when)
+{
+	put_time(row, when == 0 ? 0 : when - inqud_clock_us() + GetCurrentTimestamp());
+}
+
+static void
+put_interval(Row *row, int64 usec)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = usec;
+	put_column(row, IntervalPGetDatum(interval), false);
 }
 
 static void
@@ -115,13 +140,16 @@ add_slot(ReturnSetInfo *rsinfo, const InqudDatabase *slot, bool all)
 	put_column(&row, Int32GetDatum(slot->in_flight), false);
 	put_column(&row, Int64GetDatum(slot->followed), false);
 	put_column(&row, Int32GetDatum(slot->failures), false);
-	put_time(&row, !runs && slot->wanted ? slot->not_before : 0);
-	put_time(&row, !runs ? slot->wake_at : 0);
+	put_clock(&row, !runs && slot->wanted ? slot->not_before : 0);
+	put_clock(&row, !runs ? slot->wake_at : 0);
 	put_column(&row, CStringGetTextDatum(shown_text(slot->error, slot->encoding)),
 			   !all || slot->error[0] == '\0');
 	put_column(&row, Int32GetDatum(slot->unwritten), false);
 	put_time(&row, slot->unwritten_since);
 	put_time(&row, slot->unnoticed_since);
+	put_interval(&row, slot->clock_moved);
+	row.nulls[row.n - 1] = !inqud_clock_has_moved(slot);
+	put_clock(&row, inqud_clock_has_moved(slot) ? slot->clock_moved_at : 0);
 	put_row(rsinfo, &row);
 }
 
@@ -150,15 +178,6 @@ put_counts(Row *row, const int64 *counts, int n)
 {
 	for (int i = 0; i < n; i++)
 		put_column(row, Int64GetDatum(counts[i]), false);
-}
-
-static void
-put_interval(Row *row, int64 usec)
-{
-	Interval   *interval = palloc0(sizeof(Interval));
-
-	interval->time = usec;
-	put_column(row, IntervalPGetDatum(interval), false);
 }
 
 static void

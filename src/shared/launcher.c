@@ -14,6 +14,9 @@
  * started again with a growing delay.  When more databases want a worker than
  * inqud.max_workers, the one that has run longest is asked to leave.
  *
+ * All its times are of the monotonic clock: a worker must not wait when the machine's
+ * clock is set back.
+ *
  *-------------------------------------------------------------------------
  */
 #include "shared/shared.h"
@@ -34,7 +37,6 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 /* While other databases wait for a worker, each may run this long. */
 #define TURN_MS 5000
@@ -50,7 +52,7 @@ static BackgroundWorkerHandle *handles[INQUD_MAX_DATABASES];
 
 /* The server has no free background worker slot: said in the log; no start before. */
 static bool no_slot_logged = false;
-static TimestampTz no_slot_until = 0;
+static InqudClock no_slot_until = 0;
 
 /* Databases (Oids) for which no worker has been asked since the launcher's start. */
 static List *unprobed = NIL;
@@ -188,7 +190,7 @@ note_no_slot(InqudDatabase *database)
 				(errmsg("no worker of inqud could be started: all background worker slots are in use"),
 				 errhint("Increase the setting \"max_worker_processes\".")));
 	no_slot_logged = true;
-	no_slot_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 5000);
+	no_slot_until = inqud_clock_us() + 5 * USECS_PER_SEC;
 }
 
 /* If the slot's process has ended, drop its handle.  A start that failed is tried again after a second. */
@@ -209,7 +211,7 @@ forget_ended(int slot, InqudDatabase *database)
 		/* it ended before it could take its slot */
 		database->starting = false;
 		database->failures++;
-		database->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 1000);
+		database->not_before = inqud_clock_us() + USECS_PER_SEC;
 	}
 	inqud_shared_unlock();
 }
@@ -223,7 +225,7 @@ note_refused(InqudDatabase *database, const char *why)
 	inqud_shared_lock();
 	said = strcmp(database->error, why) == 0;
 	database->failures = Min(database->failures + 1, 6);
-	database->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), REFUSED_MS);
+	database->not_before = inqud_clock_us() + REFUSED_MS * 1000;
 	inqud_shared_unlock();
 	inqud_database_error(database, why);
 	if (!said)
@@ -236,13 +238,13 @@ typedef struct SlotView
 {
 	Oid			dbid;
 	bool		busy;			/* a worker runs or starts */
-	int64		ready_at;		/* when a worker should be started, or NEVER */
-	TimestampTz since;			/* start of the worker */
+	InqudClock	ready_at;		/* when a worker should be started, or NEVER */
+	InqudClock	began;			/* start of the worker */
 } SlotView;
 
 /* Read a slot, after setting "wanted" if its time has come. */
 static SlotView
-read_slot(InqudDatabase *database, TimestampTz now)
+read_slot(InqudDatabase *database, InqudClock now)
 {
 	SlotView	view;
 
@@ -254,7 +256,7 @@ read_slot(InqudDatabase *database, TimestampTz now)
 	}
 	view.dbid = database->dbid;
 	view.busy = database->pid != 0 || database->starting;
-	view.since = database->since;
+	view.began = database->began;
 	view.ready_at = NEVER;
 	if (!view.busy && !database->stopped)
 	{
@@ -300,12 +302,12 @@ typedef struct Overview
 	int			running;		/* workers that start, run or end */
 	int			waiting;		/* databases that want a worker and cannot get one now */
 	int			oldest;			/* slot of the worker that has run longest; -1 = none */
-	TimestampTz oldest_since;
+	InqudClock	oldest_began;
 } Overview;
 
 /* Count the workers, and find the one that has run longest. */
 static Overview
-count_workers(TimestampTz now)
+count_workers(InqudClock now)
 {
 	Overview	overview = {.oldest = -1};
 
@@ -319,22 +321,22 @@ count_workers(TimestampTz now)
 		if (!view.busy && handles[i] == NULL)
 			continue;
 		overview.running++;
-		if (view.busy && (overview.oldest < 0 || view.since < overview.oldest_since))
+		if (view.busy && (overview.oldest < 0 || view.began < overview.oldest_began))
 		{
 			overview.oldest = i;
-			overview.oldest_since = view.since;
+			overview.oldest_began = view.began;
 		}
 	}
 	return overview;
 }
 
 /* Start due workers, within inqud.max_workers and the server's limit.  Returns when to try again, or NEVER. */
-static int64
-start_due_workers(Overview *overview, TimestampTz now)
+static InqudClock
+start_due_workers(Overview *overview, InqudClock now)
 {
 	static int	first = 0;		/* the slot behind the last start, so that all take turns */
 	int			begin = first;	/* "first" moves with each start below */
-	int64		next = NEVER;
+	InqudClock	next = NEVER;
 
 	for (int i = 0; i < INQUD_MAX_DATABASES; i++)
 	{
@@ -365,30 +367,30 @@ start_due_workers(Overview *overview, TimestampTz now)
 }
 
 /* Databases wait: end the longest turn, after TURN_MS at the earliest.  Returns when to look again, or NEVER. */
-static int64
-end_longest_turn(const Overview *overview, TimestampTz now)
+static InqudClock
+end_longest_turn(const Overview *overview, InqudClock now)
 {
-	int64		turn_ends;
+	InqudClock	turn_ends;
 
 	if (overview->waiting == 0 || overview->oldest < 0)
 		return NEVER;
-	turn_ends = TimestampTzPlusMilliseconds(overview->oldest_since, TURN_MS);
+	turn_ends = overview->oldest_began + TURN_MS * 1000;
 	if (turn_ends <= now)
 	{
 		inqud_database_send_away(inqud_database_at(overview->oldest), false);
-		turn_ends = TimestampTzPlusMilliseconds(now, TURN_MS);
+		turn_ends = now + TURN_MS * 1000;
 	}
 	return turn_ends;
 }
 
 /* Start and end workers as the slots ask for.  Returns when to look again, or NEVER. */
-static int64
+static InqudClock
 schedule_workers(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	InqudClock	now = inqud_clock_us();
 	Overview	overview = count_workers(now);
-	int64		next_start = start_due_workers(&overview, now);
-	int64		next_turn = end_longest_turn(&overview, now);
+	InqudClock	next_start = start_due_workers(&overview, now);
+	InqudClock	next_turn = end_longest_turn(&overview, now);
 
 	/* the next shortage is another one, and is logged again */
 	if (overview.waiting == 0)
@@ -410,14 +412,12 @@ inqud_launcher_main(Datum arg)
 
 	for (;;)
 	{
-		int64		next;
-		long		ms;
+		InqudClock	left;
 
 		request_probes();
-		next = schedule_workers();
-		ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
+		left = schedule_workers() - inqud_clock_us();
 		pgstat_report_activity(STATE_IDLE, NULL);
-		inqud_nap(Max(1, Min(ms, 3600000)), INQUD_WAIT_WORK);
+		inqud_nap((long) Max(1, Min(left / 1000 + 1, 3600000)), INQUD_WAIT_WORK);
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;

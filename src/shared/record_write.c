@@ -104,8 +104,8 @@ write_batch(Batch *batch)
 {
 	static InqudStatement update_queue = {
 		"UPDATE inqud.queue AS q SET kind = u.kind, due_at = u.due_at, phase = u.phase, tail_from = u.tail_from,"
-		" attempts = u.attempts, crashes = 0, lease = NULL, spent = u.spent, answers = u.answers,"
-		" read_at = greatest(q.read_at, u.read_at) FROM unnest($1) AS u WHERE q.checkout = u.checkout",
+		" attempts = u.attempts, lease = NULL, spent = u.spent, answers = u.answers,"
+		" read_at = coalesce(u.read_at, q.read_at) FROM unnest($1) AS u WHERE q.checkout = u.checkout",
 		"inqud.queue[]"
 	};
 	static InqudStatement insert_queue = {

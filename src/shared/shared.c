@@ -22,7 +22,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-#define INQUD_SHARED_VERSION 4
+#define INQUD_SHARED_VERSION 5
 
 typedef struct InqudShared
 {
@@ -181,7 +181,8 @@ inqud_database_free(InqudDatabase *database)
 	database->dbid = InvalidOid;
 	database->known = database->wanted = database->stopped = database->leave = false;
 	database->failures = 0;
-	database->wake_at = database->not_before = database->active_at = 0;
+	database->wake_at = database->not_before = database->clock_moved_at = 0;
+	database->active_at = 0;
 	database->queued_from = DT_NOEND;
 	database->in_flight = 0;
 	database->followed = 0;
@@ -365,7 +366,7 @@ inqud_database_return(InqudDatabase *database)
 bool
 inqud_database_wait_gone(InqudDatabase *database, int ms)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	InqudClock	deadline = inqud_clock_us() + (int64) ms * 1000;
 
 	for (;;)
 	{
@@ -374,7 +375,7 @@ inqud_database_wait_gone(InqudDatabase *database, int ms)
 		inqud_shared_lock();
 		gone = database->pid == 0 && !database->starting;
 		inqud_shared_unlock();
-		if (gone || GetCurrentTimestamp() >= deadline)
+		if (gone || inqud_clock_us() >= deadline)
 			return gone;
 		inqud_nap(10, INQUD_WAIT_WORKER);
 	}

@@ -52,9 +52,10 @@ typedef struct InqudDatabase
 	bool		listening;		/* the next commit that queues work sets the worker's latch */
 	int			away;			/* running statements that need the database for themselves */
 	int			failures;		/* exits with an error since work was last done */
-	TimestampTz not_before;		/* of the worker's next start */
-	TimestampTz wake_at;		/* when something will be due without a worker; 0 = never */
-	TimestampTz since;			/* start of the worker */
+	InqudClock	not_before;		/* of the worker's next start */
+	InqudClock	wake_at;		/* when something will be due without a worker; 0 = never */
+	InqudClock	began;			/* start of the worker */
+	TimestampTz since;			/* the same, to be shown */
 	TimestampTz active_at;		/* last time a call was under way or waited to be written */
 	int			in_flight;		/* transfers under way */
 	int64		followed;		/* checkouts that the worker follows */
@@ -62,6 +63,8 @@ typedef struct InqudDatabase
 	TimestampTz unwritten_since;	/* 0 = none */
 	uint32		unnoticed;		/* counts commits that left out a notice */
 	TimestampTz unnoticed_since;	/* the first that no notice has told of; 0 = none */
+	int64		clock_moved;	/* microseconds by which the machine's clock was set, when a worker last saw that */
+	InqudClock	clock_moved_at; /* when that was; 0 = never */
 	char		error[INQUD_ERROR_LEN];	/* the worker's last one, without secrets */
 	int			encoding;		/* of that text */
 	pg_atomic_uint32 work;		/* number of commits that queued work */
@@ -329,6 +332,7 @@ typedef struct InqudCall
 	InqudClock	started;
 	InqudClock	retry_at;		/* write not before this; 0 = was not tried yet */
 	int			failures;		/* to write its outcome */
+	int			place;			/* where it is noted as under way; 0 = it is not */
 	bool		locked;			/* another session had its row locked when that was last tried */
 } InqudCall;
 

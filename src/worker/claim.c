@@ -558,13 +558,53 @@ queue_ready(dlist_head *claimed)
 		dlist_delete(&call->node);
 		if (call->message == NULL)
 		{
-			dlist_push_tail(&call->state->ready, &call->node);
+			if (call == worker.alone)
+				dlist_push_head(&call->state->ready, &call->node);
+			else
+				dlist_push_tail(&call->state->ready, &call->node);
 			call->state->n_ready++;
 			worker.n_ready++;
 		}
 		else
 			inqud_finish_call(call);
 	}
+}
+
+bool
+inqud_claim_alone(int64 id, ProjectState *state)
+{
+	static InqudStatement statement = {"SELECT * FROM inqud._claim_alone($1, $2)", "int8 int8"};
+	Datum		values[] = {Int64GetDatum(id), Int64GetDatum(worker.lease)};
+	dlist_head	claimed;
+	InqudRole	role;
+
+	dlist_init(&claimed);
+	PG_TRY();
+	{
+		/* flushed: if the call ends the worker, or the server, it must have been counted */
+		inqud_worker_begin(&role, true);
+		if (inqud_execute(&statement, values, NULL) > 0)
+		{
+			InqudCall  *call = call_of_row(0);
+
+			call->asked = call->kind != INQUD_KIND_CREATE && call->due_at != 0;
+			if (call->kind != INQUD_KIND_CREATE)
+				(void) inqud_follow(call->checkout, state, INQUD_PHASE_CHECK, inqud_clock_us());
+			add_call(call, state, &claimed);
+		}
+		inqud_worker_commit(&role);
+	}
+	PG_CATCH();
+	{
+		drop_claimed(&claimed);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (dlist_is_empty(&claimed))
+		return false;
+	worker.alone = dlist_head_element(InqudCall, node, &claimed);
+	queue_ready(&claimed);
+	return true;
 }
 
 void

@@ -232,6 +232,7 @@ wait_for_lock(InqudCall *call)
 		return;
 	}
 	call->locked = true;
+	inqud_alone_ended(call);
 	retry_write_later(call, LOCKED_US);
 }
 
@@ -329,9 +330,12 @@ write_alone(InqudCall *call, TimestampTz began)
 	InqudRecording item;
 
 	if (try_write(&call, 1, &item))
+	{
 		outcome_written(call, &item, began);
-	else
-		retry_write_later(call, (int64) FAILED_US << Min(call->failures - 1, MAX_DOUBLINGS));
+		return;
+	}
+	inqud_alone_ended(call);
+	retry_write_later(call, (int64) FAILED_US << Min(call->failures - 1, MAX_DOUBLINGS));
 }
 
 /*

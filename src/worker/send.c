@@ -24,6 +24,8 @@ inqud_drop_call(InqudCall *call)
 	if (call->state->asked_again)
 		inqud_due_set(&call->state->asked_due, DT_NOBEGIN);
 	call->state->asked_again = false;
+	inqud_alone_ended(call);
+	inqud_under_way_forget(call);
 	inqud_call_free(call);
 }
 
@@ -93,6 +95,7 @@ start_call(InqudCall *call)
 {
 	InqudWhy	why;
 
+	inqud_under_way_note(call);
 	/* built only now: the expiry counts from here, and each attempt needs a new salt */
 	if (!inqud_call_build(call, &why))
 	{
@@ -185,6 +188,8 @@ start_ready_of(ProjectState *state)
 		InqudCall  *call = dlist_head_element(InqudCall, node, &state->ready);
 		int64		wait;
 
+		if (inqud_is_quiet() && call != worker.alone)
+			break;
 		if (!has_place(state))
 		{
 			/* due at once, and claimed again when there is room */

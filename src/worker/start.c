@@ -69,11 +69,10 @@ release_slot(int code, Datum arg)
 	{
 		slot->wanted = true;
 		/* a worker that ran for RAN_WELL_MS does not fail repeatedly */
-		if (TimestampDifferenceExceeds(slot->since, GetCurrentTimestamp(), RAN_WELL_MS))
+		if (inqud_clock_us() - slot->began > RAN_WELL_MS * 1000)
 			slot->failures = 0;
 		slot->failures = Min(slot->failures + 1, 6);
-		slot->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   500 << slot->failures);
+		slot->not_before = inqud_clock_us() + (InqudClock) (500 << slot->failures) * 1000;
 	}
 	/* without the extension the slot is not needed, unless a commit has asked for a worker since */
 	if (worker.absent && !slot->wanted && !slot->stopped && slot->away == 0)
@@ -98,6 +97,7 @@ inqud_take_slot(Oid dbid)
 		slot->pid = MyProcPid;
 		slot->latch = MyLatch;
 		slot->since = GetCurrentTimestamp();
+		slot->began = inqud_clock_us();
 		slot->leave = false;
 		/* the worker sees commits from here on by the counter "work" */
 		slot->wanted = false;
@@ -156,6 +156,7 @@ inqud_release_held(void)
 	ListCell   *cell;
 
 	inqud_options_changed();
+	inqud_hasten_suspects();
 	inqud_worker_begin(&role, false);
 	names = inqud_take_changed();
 	projects = initArrayResult(TEXTOID, worker.turn, false);
@@ -172,17 +173,28 @@ inqud_release_held(void)
 void
 inqud_release_leases(void)
 {
-	static InqudStatement statement = {"SELECT inqud._release_leases($1, $2)", "int8 int8"};
-	Datum		values[2];
+	static InqudStatement statement = {"SELECT inqud._release_leases($1, $2, $3, $4)", "int8 int8 int8 int8[]"};
+	static Datum *under_way = NULL;
+	static int	n = 0;
+	static int64 former = 0;
+	Datum		values[4];
 	InqudRole	role;
 	int64		left;
 
+	if (!worker.begun)
+		former = inqud_under_way_former(&under_way, &n);
 	values[0] = Int64GetDatum(worker.home);
 	values[1] = Int64GetDatum(worker.lease);
-	inqud_worker_begin(&role, false);
+	values[2] = Int64GetDatum(former);
+	/* flushed when the file that has them is written over below */
+	inqud_worker_begin(&role, n > 0);
+	values[3] = inqud_int8_array(under_way, n);
 	inqud_execute(&statement, values, NULL);
 	left = inqud_first_int8(1);
 	inqud_worker_commit(&role);
+	if (!worker.begun)
+		inqud_under_way_begin();
+	inqud_load_suspects();
 	worker.release_due = left > 0 ? inqud_clock_us() + USECS_PER_SEC : INQUD_FAR;
 	worker.look = true;
 }

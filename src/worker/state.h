@@ -108,6 +108,18 @@ typedef struct Settled
 	InqudClock	until;
 } Settled;
 
+/* A call during which a worker has ended: it is made alone. */
+typedef struct Suspect
+{
+	int64		id;				/* as InqudCall.checkout */
+	ProjectState *state;
+	InqudClock	due;
+	InqudClock	write_at;		/* not before this */
+	bool		tried;			/* how its trial ended is to be written */
+	bool		answered;		/* an answer came */
+	bool		held;			/* the last time it was not sent */
+} Suspect;
+
 /* The state of this worker.  Times that are INQUD_FAR: none. */
 typedef struct Worker
 {
@@ -133,6 +145,12 @@ typedef struct Worker
 	TimestampTz look_from;		/* for what is due from then on; DT_NOEND = nothing new is */
 	InqudClock	look_by;		/* for all by then, since claims have passed over locked rows, perhaps */
 	InqudClock	look_until;		/* after this the next query is for all */
+	List	   *suspects;		/* of Suspect */
+	InqudCall  *alone;			/* the call of a suspect, which is made alone; NULL = none */
+	Suspect    *on_trial;		/* whose call that is */
+	InqudClock	quiet_from;		/* since when other calls wait for it; 0 = they do not */
+	InqudClock	quiet_until;
+	InqudClock	next_trial;		/* not before this */
 	bool		begun;			/* leases are released and followed checkouts loaded */
 	bool		leaving;		/* asked to leave: nothing more is claimed */
 	bool		good_end;		/* this exit is no failure */
@@ -167,7 +185,10 @@ extern bool inqud_take_slot(Oid dbid);
 /* Override settings that defaults of the database or the role must not change. */
 extern void inqud_pin_settings(void);
 
-/* Release the leases of an earlier worker; locked rows are tried again after a second. */
+/*
+ * Release the leases of an earlier worker, and make suspects of the calls that it had
+ * begun; locked rows are tried again after a second.
+ */
 extern void inqud_release_leases(void);
 
 /* Follow and schedule the checkouts that the tables say are followed. */
@@ -312,6 +333,9 @@ extern bool inqud_must_look(void);
  */
 extern void inqud_set_next(ProjectState *state, Due *due, const char *kind, bool full, TimestampTz from);
 
+/* Claim this suspect, put it before all calls that are ready, and set worker.alone; false if it is not to be had. */
+extern bool inqud_claim_alone(int64 id, ProjectState *state);
+
 /* Claim what is due and has room, for all projects in one transaction. */
 extern void inqud_claim_due(void);
 
@@ -347,6 +371,59 @@ extern void inqud_release_ready(void);
 /* The worker leaves: cancel all transfers; the outcome of a create is then unknown. */
 extern void inqud_cancel_running(void);
 
+/* ---- under_way.c: which calls are under way, in a file that outlives the worker ---- */
+
+/* Open the file of the worker before, or a new one. */
+extern void inqud_under_way_open(void);
+
+/* The ids of calls in it, in worker.context; returns the lease of the worker that has noted them, 0 = nothing is known. */
+extern int64 inqud_under_way_former(Datum **ids, int *n);
+
+/* From now on it is this worker's, and has no calls. */
+extern void inqud_under_way_begin(void);
+
+/* This call begins, or is over: its outcome is written, or is not to be. */
+extern void inqud_under_way_note(InqudCall *call);
+extern void inqud_under_way_forget(InqudCall *call);
+
+/* ---- alone.c: suspects, calls during which a worker has ended ---- */
+
+/* A suspect that could not be claimed or sent is tried again after this long. */
+#define INQUD_AGAIN_US USECS_PER_SEC
+
+/* Add a suspect that is due in so many seconds, unless it is there. */
+extern void inqud_add_suspect(int64 id, const char *project, double due_in);
+
+/* Free a suspect that is none any more. */
+extern void inqud_forget_suspect(Suspect *suspect);
+
+/* The suspect that is due first; NULL = there is none. */
+extern Suspect *inqud_first_suspect(void);
+
+/* True while a suspect is to be alone: no other call may begin. */
+extern bool inqud_is_quiet(void);
+
+/* The others go on, for as long as they have waited. */
+extern void inqud_end_quiet(void);
+
+/* When inqud_try_suspects has something to do next; INQUD_FAR = never. */
+extern InqudClock inqud_next_alone(void);
+
+/* A call is over; if it was a suspect's, note how it ended. */
+extern void inqud_alone_ended(const InqudCall *call);
+
+/* Keys or rights have changed: suspects that were not sent are due. */
+extern void inqud_hasten_suspects(void);
+
+/* ---- trial.c: makes their calls ---- */
+
+/* Find the suspects that the tables name. */
+extern void inqud_load_suspects(void);
+
+/* Send the next suspect, if it is due; and write how trials have ended. */
+extern void inqud_try_suspects(void);
+extern void inqud_write_trials(void);
+
 /* ---- record.c ---- */
 
 /* Take ended transfers from the engine; those that need a write become finished calls. */
@@ -362,6 +439,9 @@ extern InqudClock inqud_next_write(void);
 
 /* The error that inqud.worker shows, of a turn or of a write; primary message only. */
 extern void inqud_show_error(const char *message);
+
+/* The same, and it is shown for so many microseconds, since nothing heals it. */
+extern void inqud_show_error_for(const char *message, int64 usec);
 
 /* It is healed. */
 extern void inqud_clear_error(void);
@@ -398,6 +478,14 @@ inqud_is_create(const InqudCall *call)
 {
 	return call->kind == INQUD_KIND_CREATE;
 }
+
+/* ---- clock.c: when the machine's clock is set ---- */
+
+/* See whether the clock was set, and show it. */
+extern void inqud_watch_clock(void);
+
+/* Bring forward what waits in the tables because of that; each time before they are looked at. */
+extern void inqud_undo_lead(void);
 
 /* ---- on_status.c ---- */
 

@@ -37,7 +37,7 @@
 static InqudClock unwritten_from[2] = {0, 0};
 
 static int	n_unwritten = 0;	/* answers whose write has failed */
-static InqudClock error_at = 0; /* when a turn has last failed; 0 = nothing is shown of it */
+static InqudClock error_until = 0;	/* how long the error of a turn is shown; 0 = none is */
 static InqudClock tell_at = 0;
 
 /* ---- What is shown and logged ---- */
@@ -45,21 +45,27 @@ static InqudClock tell_at = 0;
 void
 inqud_show_error(const char *message)
 {
+	inqud_show_error_for(message, HEALED_US);
+}
+
+void
+inqud_show_error_for(const char *message, int64 usec)
+{
 	inqud_database_error(worker.slot, message);
-	error_at = inqud_clock_us();
+	error_until = inqud_clock_us() + usec;
 }
 
 void
 inqud_clear_error(void)
 {
 	inqud_database_error(worker.slot, "");
-	error_at = 0;
+	error_until = 0;
 }
 
 void
 inqud_turn_went_well(void)
 {
-	if (error_at == 0 || n_unwritten > 0 || inqud_clock_us() < error_at + HEALED_US)
+	if (error_until == 0 || n_unwritten > 0 || inqud_clock_us() < error_until)
 		return;
 	inqud_clear_error();
 }
@@ -202,7 +208,7 @@ InqudClock
 inqud_next_in_trouble(void)
 {
 	InqudClock	tell = inqud_owes_notice() ? tell_at : INQUD_FAR;
-	InqudClock	healed = error_at != 0 && n_unwritten == 0 ? error_at + HEALED_US : INQUD_FAR;
+	InqudClock	healed = error_until != 0 && n_unwritten == 0 ? error_until : INQUD_FAR;
 
 	return Min(tell, healed);
 }

@@ -42,6 +42,9 @@
 /* Changes of keys and rights are looked at once in this time at most, since anybody can make some. */
 #define CHANGES_AFTER_MS 500
 
+/* The machine's clock is looked at once in this time at least. */
+#define WATCH_MS 30000
+
 /* When asked to leave, transfers under way get this long to end. */
 #define GRACE_MS 2000
 
@@ -91,8 +94,11 @@ set_up(void)
 static InqudClock
 next_due(void)
 {
-	InqudClock	next = Min(Min(inqud_next_call(), worker.inbox_due), Min(worker.release_due, worker.look_by));
+	InqudClock	next = Min(Min(worker.inbox_due, inqud_next_alone()), Min(worker.release_due, worker.look_by));
 
+	if (inqud_is_quiet())
+		return next;
+	next = Min(next, inqud_next_call());
 	for (ProjectState *state = inqud_next_project(NULL); state; state = inqud_next_project(state))
 		next = Min(next, inqud_state_next_due(state));
 	return next;
@@ -112,8 +118,7 @@ leave_unless_work_came(bool again)
 		worker.good_end = true;
 		worker.slot->failures = 0;
 		worker.slot->wanted = again;
-		/* the view inqud.worker shows it */
-		worker.slot->wake_at = next == INQUD_FAR ? 0 : GetCurrentTimestamp() + (next - inqud_clock_us());
+		worker.slot->wake_at = next == INQUD_FAR ? 0 : next;
 	}
 	inqud_shared_unlock();
 	if (!stay)
@@ -149,6 +154,7 @@ finish_and_leave(void)
 		inqud_cancel_running();
 		inqud_write_back();
 	}
+	inqud_write_trials();
 	if ((worker.n_in_flight == 0 && worker.n_finished == 0) || now >= leave_by)
 		leave_unless_work_came(true);
 }
@@ -259,9 +265,14 @@ claim_due(void)
 	if (!worker.begun)
 		inqud_load_followed();
 	worker.begun = true;
+	inqud_try_suspects();
 	if (inqud_must_look())
+	{
+		inqud_undo_lead();
 		inqud_query_due();
-	inqud_claim_due();
+	}
+	if (!inqud_is_quiet())
+		inqud_claim_due();
 }
 
 /* Do what is due now; see the file's header. */
@@ -281,12 +292,13 @@ turn(void)
 		return;
 	}
 	note_unseen_work();
+	inqud_watch_clock();
 	/* with inqud.enabled off write nothing, since this may be a copy of a server */
 	if (inqud_enabled)
 		claim_due();
 	inqud_start_ready();
 	(void) inqud_engine_step(worker.engine);
-	if (inqud_enabled)
+	if (inqud_enabled && !inqud_is_quiet())
 		inqud_make_calls();
 	inqud_tell_of_missed();
 	inqud_turn_went_well();
@@ -319,7 +331,7 @@ next_commit(InqudClock now)
 	return inqud_database_listen(worker.slot, work_seen) ? INQUD_FAR : now;
 }
 
-/* Milliseconds to wait at most until the next due time; -1 = without limit. */
+/* Milliseconds to wait at most until the next due time. */
 static long
 wait_timeout(void)
 {
@@ -341,8 +353,8 @@ wait_timeout(void)
 	if (worker.n_in_flight == 0 && worker.n_finished == 0 && !worker.leaving)
 		next = Min(next, quiet_since + (QUIET_MS + 1) * 1000);
 	if (next == INQUD_FAR)
-		return engine;
-	ms = next <= now ? 0 : (long) Min((next - now) / 1000 + 1, 3600000);
+		next = now + WATCH_MS * 1000;
+	ms = next <= now ? 0 : (long) Min((next - now) / 1000 + 1, WATCH_MS);
 	return engine >= 0 ? Min(engine, ms) : ms;
 }
 
@@ -415,6 +427,7 @@ inqud_worker_main(Datum arg)
 	inqud_database_note(dbid);
 
 	set_up();
+	inqud_under_way_open();
 	quiet_since = inqud_clock_us();
 	inqud_clear_error();
 	MemoryContextSwitchTo(worker.turn);

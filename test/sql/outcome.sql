@@ -182,19 +182,49 @@ SELECT inqud_test.look(o) FROM unnest(ARRAY['crash', 'not sent']) AS o;
 -- What was canceled meanwhile need not be sent again.
 SELECT c.order_id FROM inqud.checkout c, inqud._claim(inqud._home(), 'shop', 10, 8) t WHERE t.checkout = c.id ORDER BY c.id;
 SELECT c.state, q.kind FROM inqud.checkout c LEFT JOIN inqud.queue q ON q.checkout = c.id WHERE c.order_id = 'crash canceled';
--- Again and again: later and later, and not for ever.
+-- What was under way is a suspect, and taken by itself only.
+SELECT s.checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'crash'), s.project, s.due_in <= 0 AS due FROM inqud._suspects(inqud._home()) s;
 SELECT inqud_test.outcome('not sent', 8, 'held');
+SELECT count(*) FROM inqud._claim_alone((SELECT id FROM inqud.checkout WHERE order_id = 'not sent'), 8);
+-- Again and again: later and later, and not for ever.
+CREATE TABLE inqud_test.waits (n int, due_in float8);
 DO $$
 BEGIN
   FOR i IN 2..19 LOOP
+    PERFORM inqud._claim_alone(id, 8) FROM inqud.checkout WHERE order_id = 'crash';
     PERFORM inqud._release_leases(inqud._home(), 0);
-    PERFORM inqud._take(id, 8) FROM inqud.checkout WHERE order_id = 'crash';
+    INSERT INTO inqud_test.waits SELECT i, round(s.due_in / 4) * 4 FROM inqud._suspects(inqud._home()) s;
   END LOOP;
 END $$;
+SELECT string_agg(due_in::text, ' ' ORDER BY n) AS waits FROM inqud_test.waits;
+SELECT error, fault FROM inqud.checkout WHERE order_id = 'crash';
+SELECT trouble, detail FROM inqud.trouble WHERE order_id = 'crash';
 INSERT INTO inqud_test.shown SELECT id FROM inqud.event;
 SELECT inqud_test.look('crash');
+SELECT count(*) FROM inqud._claim_alone((SELECT id FROM inqud.checkout WHERE order_id = 'crash'), 8);
 SELECT inqud._release_leases(inqud._home(), 0);
 SELECT inqud_test.look('crash');
+-- What was claimed and not begun is no suspect, if it is known what was.
+SELECT inqud_test.sent('begun', 7), inqud_test.sent('not begun', 7), inqud_test.sent('of another', 6);
+SELECT inqud._release_leases(inqud._home(), 0, 7, ARRAY(SELECT id FROM inqud.checkout WHERE order_id = 'begun'));
+SELECT c.order_id, q.crashes FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout WHERE c.order_id IN ('begun', 'not begun', 'of another') ORDER BY c.id;
+-- One that lives through it with an answer is none any more; without one it stays.
+SELECT count(*) FROM inqud.checkout c, inqud._claim_alone(c.id, 8) WHERE c.order_id IN ('begun', 'of another');
+SELECT c.order_id, inqud._tried(c.id, c.order_id = 'begun') FROM inqud.checkout c WHERE c.order_id IN ('begun', 'of another') ORDER BY c.id;
+SELECT c.order_id, q.crashes FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout WHERE c.order_id IN ('begun', 'of another') ORDER BY c.id;
+-- A read, by the schedule and asked for, is one, too.
+SELECT inqud_test.sent('poison read', 7), inqud_test.outcome('poison read', 7, 'ok', '{"id": "CCO-PR", "status": "NEW", "acquiring_url": "https://pay.example/PR"}');
+SELECT id AS read FROM inqud.checkout WHERE order_id = 'poison read' \gset
+SELECT inqud._release_leases(inqud._home(), 0, 7, ARRAY[:read]);
+SELECT count(*) FROM inqud._followed(inqud._home()) f WHERE f.checkout = :read;
+SELECT (inqud_refresh(:read)).state;
+SELECT count(*) FROM inqud._asked(inqud._home(), 'shop', 100) a WHERE a.checkout = :read;
+SELECT count(*) FROM inqud._due(inqud._home()) d WHERE d.kind = 'read';
+SELECT kind, lease FROM inqud._claim_alone(:read, 8);
+SELECT due_in > 3 AS later FROM inqud._suspects(inqud._home()) s WHERE s.checkout = :read;
+SELECT trouble, detail FROM inqud.trouble WHERE order_id = 'poison read';
+SELECT inqud._tried(:read, true), inqud._is_suspect(:read);
+SELECT inqud._tried(-1, true), inqud._tried(999999, true);
 -- An answer counts from the start.
 SELECT inqud_test.sent('crash once', 7), inqud._release_leases(inqud._home(), 0);
 SELECT (inqud._take(id, 8)).attempts, inqud_test.outcome('crash once', 8, 'unknown') FROM inqud.checkout WHERE order_id = 'crash once';

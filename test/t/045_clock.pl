@@ -9,6 +9,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
+use Inqud::Faults qw(crash wait_worker);
 use Inqud::Shop;
 use PostgreSQL::Test::Utils ();
 use Test::More;
@@ -70,8 +71,25 @@ follow('open');
 my $worker = $shop->worker_pid;
 
 follow('before');
+# one that waits for its next attempt, and one whose transaction commits later
+$emu->fault({ match => { method => 'POST', body => '"retried"' }, action => 'status', status => 500, times => 1 });
+$shop->sql($shop->enqueue_sql('retried', "10, 'USD'", 'slow'));
+$shop->wait_requests(method => 'POST', body => '"retried"', done => 1);
+my $open = $shop->session;
+$open->query_safe('BEGIN; ' . $shop->enqueue_sql('committed later', "10, 'USD'"));
 set_clock(-3600);
 is_ahead(-3600, 'the clock is set back by an hour');
+my $set = time;
+$shop->until("SELECT trouble || ': ' || detail FROM inqud.trouble", 'inqud.trouble names it',
+	"clock: the server's clock was set back by 01:00:00, or is that much behind what is recorded")
+  if $shop->until("SELECT count(*) > 0 FROM inqud.trouble WHERE trouble = 'clock'", 'within a minute');
+note(sprintf 'inqud.trouble names it after %d s', time - $set);
+cmp_ok(time - $set, '<', 60, 'within a minute');
+is($shop->sql('SELECT error FROM inqud.worker WHERE database = current_database()'), "the server's clock was set back by 3600 s", 'and so does inqud.worker');
+$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'retried'", 'a create that waited for its next attempt is made');
+$open->query_safe('COMMIT');
+$open->close;
+$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'committed later'", 'one that commits later is not late');
 paid('before', 'a checkout from before is read, and paid');
 follow('after');
 paid('after', 'so is one from after');
@@ -90,5 +108,40 @@ follow('marker');
 paid('marker', 'calls go on');
 is(scalar($shop->requests(method => 'GET', path => $shop->checkout('slow')->{checkout_id})), 0, 'a checkout that is not due is not read');
 is($shop->worker_pid, $worker, 'all of it by one worker');
+
+# ---------------------------------------------------------------------
+# Over a failover: what is recorded lies ahead
+# ---------------------------------------------------------------------
+
+# A worker that has just ended is started again, although its pause ends in the future.
+follow('ahead');
+my $id = $shop->checkout('ahead')->{id};
+my $cco = $shop->checkout('ahead')->{checkout_id};
+$shop->sql('SELECT inqud_worker_stop()');
+$shop->sql($shop->enqueue_sql('left behind', "10, 'USD'"));
+$shop->sql("UPDATE inqud.queue SET read_at = now() + interval '1 day' WHERE checkout = $id");
+$emu->control('settle', { clientOrderId => 'ahead' });
+is($shop->sql("SELECT status FROM inqud_get_checkout('shop', '$cco')"), 'SUCCESS', 'inqud_get_checkout returns what it has read');
+set_clock(0);
+is_ahead(0, 'the clock is ten days behind, and no worker has seen that');
+$shop->sql('SELECT inqud_worker_start()');
+$shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'left behind'", 'what was left behind is sent');
+$shop->until("SELECT error ~ 'clock is [0-9]+ s behind what is recorded\$' FROM inqud.worker WHERE database = current_database()", 'inqud.worker says so');
+
+# A webhook is due at once, whatever an answer of before has left behind.
+$shop->sql($shop->enqueue_sql('hooked', "10, 'USD'", 'slow'));
+$shop->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'hooked'");
+my $hooked = $shop->checkout('hooked');
+$shop->sql("UPDATE inqud.queue SET read_at = now() + interval '1 hour' WHERE checkout = $hooked->{id}");
+$emu->control('settle', { clientOrderId => 'hooked' });
+is($shop->sql("SELECT inqud._read_from(now() - interval '1 minute', now() + interval '1 hour', 0) <= clock_timestamp()"), 't', 'a read_at in the future delays nothing');
+$shop->sql("INSERT INTO inqud.inbox (home, project, checkout, checkout_id) VALUES (inqud._home(), 'slow', $hooked->{id}, '$hooked->{checkout_id}')");
+$shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = 'hooked'", 'a webhook is read at once');
+
+# The launcher's times are none of that clock's.
+$worker = wait_worker($shop);
+crash($shop, 'terminate worker');
+set_clock(-3600);
+ok(wait_worker($shop, $worker), 'a worker that has ended while the clock was set back is started again');
 
 done_testing();
