@@ -29,14 +29,15 @@ PG_FUNCTION_INFO_V1(inqud_worker_stop);
 
 /*
  * Whether the checkout is no longer queued.  Raises 42704 when it does not exist or
- * the role must not see it, and 55000 when this transaction has queued it: the
- * worker sends it after the commit, so waiting would never end.
+ * the role must not see it, and 55000 when this transaction has queued it, or has made
+ * it due: the worker sends it after the commit, so waiting would never end.
  */
 static bool
 has_news(int64 id)
 {
 	static InqudStatement statement = {
-		"SELECT k.state <> 'queued', k.xmin FROM inqud.checkout k WHERE k.id = $1"
+		"SELECT k.state <> 'queued', k.xmin, (SELECT q.xmin FROM inqud.queue q WHERE q.checkout = k.id)"
+		" FROM inqud.checkout k WHERE k.id = $1"
 		" AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = k.owner AND pg_has_role($2, r.oid, 'USAGE'))",
 		"int8 name"
 	};
@@ -44,7 +45,8 @@ has_news(int64 id)
 	InqudRole	role;
 	RowReader	reader;
 	bool		news;
-	TransactionId xmin;
+	TransactionId made;
+	TransactionId queued;
 
 	inqud_enter(&role);
 	if (inqud_execute(&statement, values, NULL) == 0)
@@ -53,9 +55,10 @@ has_news(int64 id)
 				 errmsg("checkout " INT64_FORMAT " does not exist", id)));
 	inqud_reader_begin(&reader, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
 	news = inqud_next_bool(&reader);
-	xmin = DatumGetTransactionId(inqud_next(&reader));
+	made = DatumGetTransactionId(inqud_next(&reader));
+	queued = DatumGetTransactionId(inqud_next(&reader));
 	inqud_leave(&role);
-	if (!news && TransactionIdIsCurrentTransactionId(xmin))
+	if (!news && (TransactionIdIsCurrentTransactionId(made) || TransactionIdIsCurrentTransactionId(queued)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("checkout " INT64_FORMAT " was queued by this transaction", id),

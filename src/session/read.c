@@ -18,6 +18,7 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(inqud_get_checkout);
 
@@ -105,18 +106,52 @@ look_up(InqudCall *call, uint64 *version, Datum *row)
 }
 
 /*
- * Write a reply to a read; waits up to HELD_MS for a locked row.  Above READ
- * COMMITTED our snapshot never shows the other session's write, so retrying is
- * pointless: take the first answer.
+ * Write a reply to a read above READ COMMITTED.  A row that another transaction has
+ * changed since our snapshot counts as locked: an error would lose what was read, and
+ * trying again is pointless, since the snapshot stays.
  */
+static InqudApplied
+apply_to_snapshot(const InqudCall *call)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile InqudApplied applied = INQUD_APPLIED_LOCKED;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		applied = inqud_apply(call);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE)
+			ReThrowError(error);
+		applied = INQUD_APPLIED_LOCKED;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return applied;
+}
+
+/* Write a reply to a read; waits up to HELD_MS for a locked row. */
 static InqudApplied
 apply_read(const InqudCall *call)
 {
 	InqudClock	deadline = inqud_clock_us() + HELD_MS * 1000;
 	InqudApplied applied;
 
-	while ((applied = inqud_apply(call)) == INQUD_APPLIED_LOCKED &&
-		   !IsolationUsesXactSnapshot() && inqud_clock_us() < deadline)
+	if (IsolationUsesXactSnapshot())
+		return apply_to_snapshot(call);
+	while ((applied = inqud_apply(call)) == INQUD_APPLIED_LOCKED && inqud_clock_us() < deadline)
 		inqud_nap(INQUD_LOOK_AGAIN_MS, INQUD_WAIT_NEWS);
 	return applied;
 }

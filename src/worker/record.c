@@ -149,6 +149,9 @@ inqud_collect_ended(void)
 
 /* ---- Writing ---- */
 
+/* In the last transaction of write_calls the tables could be locked: they are not held by a CREATE INDEX. */
+static bool tables_locked = false;
+
 /* Write n outcomes in one transaction; items[i] says what became of that of calls[i]. */
 static void
 write_calls(InqudCall **calls, int n, InqudRecording *items)
@@ -156,7 +159,9 @@ write_calls(InqudCall **calls, int n, InqudRecording *items)
 	InqudRole	role;
 	int			i;
 
+	tables_locked = false;
 	inqud_worker_begin(&role, true);
+	tables_locked = true;
 	for (i = 0; i < n; i++)
 		inqud_recording_of(&items[i], calls[i], true);
 	inqud_record(items, n);
@@ -293,12 +298,14 @@ report_error(void)
 
 /*
  * Write n outcomes in one transaction.  When that failed it was rolled back, and the
- * result is false; one that was alone is noted as failed, and the error logged.
+ * result is false; one that was alone is noted as failed, and the error logged.  So are
+ * all when the tables could not be locked, since each would wait for that again.
  */
 static bool
 try_write(InqudCall **calls, int n, InqudRecording *items)
 {
 	volatile bool ok = false;
+	int			i;
 
 	PG_TRY();
 	{
@@ -309,8 +316,13 @@ try_write(InqudCall **calls, int n, InqudRecording *items)
 	{
 		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(worker.turn);
-		if (n == 1)
-			inqud_write_failed(calls[0], report_error());
+		if (n == 1 || !tables_locked)
+		{
+			char	   *message = report_error();
+
+			for (i = 0; i < n; i++)
+				inqud_write_failed(calls[i], message);
+		}
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
 		MemoryContextSwitchTo(worker.turn);
@@ -320,22 +332,23 @@ try_write(InqudCall **calls, int n, InqudRecording *items)
 	return ok;
 }
 
-/*
- * Write one outcome; when that fails retry after 200 ms, then after twice as
- * long each time, up to 12.8 s.
- */
+/* The write has failed: retry after 200 ms, then after twice as long each time, up to 12.8 s. */
+static void
+retry_failed(InqudCall *call)
+{
+	inqud_alone_ended(call);
+	retry_write_later(call, (int64) FAILED_US << Min(call->failures - 1, MAX_DOUBLINGS));
+}
+
 static void
 write_alone(InqudCall *call, TimestampTz began)
 {
 	InqudRecording item;
 
 	if (try_write(&call, 1, &item))
-	{
 		outcome_written(call, &item, began);
-		return;
-	}
-	inqud_alone_ended(call);
-	retry_write_later(call, (int64) FAILED_US << Min(call->failures - 1, MAX_DOUBLINGS));
+	else
+		retry_failed(call);
 }
 
 /*
@@ -480,6 +493,8 @@ write_finished(bool single)
 
 	while ((n = take_batch(calls, single, now)) > 0)
 	{
+		int			failures = calls[0]->failures;
+
 		if (n > 1 && try_write(calls, n, items))
 		{
 			for (i = 0; i < n; i++)
@@ -487,8 +502,16 @@ write_finished(bool single)
 		}
 		else
 		{
+			/* all have failed together, or each is tried */
+			bool		all = n > 1 && calls[0]->failures > failures;
+
 			for (i = 0; i < n; i++)
-				write_alone(calls[i], began);
+			{
+				if (all)
+					retry_failed(calls[i]);
+				else
+					write_alone(calls[i], began);
+			}
 		}
 		inqud_database_news(worker.slot);
 		/* work was done: a later failure starts with the shortest delay again */

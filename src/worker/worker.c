@@ -47,6 +47,7 @@
 
 /* When asked to leave, transfers under way get this long to end. */
 #define GRACE_MS 2000
+#define LEAVING_LOCK_TIMEOUT "200ms"
 
 PGDLLEXPORT void inqud_worker_main(Datum arg) pg_attribute_noreturn();
 
@@ -136,19 +137,31 @@ asked_to_leave(void)
 	return asked;
 }
 
-/* Asked to leave: claim nothing, give transfers GRACE_MS to end, cancel the rest, write all outcomes, exit. */
+/*
+ * Asked to leave: say when, and wait for locks no longer.  What fails before everything is
+ * written, as beside CREATE INDEX, must not keep the worker.
+ */
+static void
+begin_to_leave(void)
+{
+	if (!worker.leaving)
+	{
+		leave_by = inqud_clock_us() + GRACE_MS * 1000;
+		SetConfigOption("lock_timeout", LEAVING_LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+		worker.leaving = true;
+		inqud_release_ready();
+		inqud_release_calls();
+	}
+	if (inqud_clock_us() >= leave_by + GRACE_MS * 1000 / 2)
+		leave_unless_work_came(true);
+}
+
+/* Claim nothing, give transfers GRACE_MS to end, cancel the rest, write all outcomes, exit. */
 static void
 finish_and_leave(void)
 {
 	InqudClock	now = inqud_clock_us();
 
-	if (!worker.leaving)
-	{
-		worker.leaving = true;
-		leave_by = now + GRACE_MS * 1000;
-		inqud_release_ready();
-		inqud_release_calls();
-	}
 	if (now >= leave_by && worker.n_in_flight > 0)
 	{
 		inqud_cancel_running();
@@ -279,6 +292,8 @@ claim_due(void)
 static void
 turn(void)
 {
+	if (asked_to_leave())
+		begin_to_leave();
 	(void) inqud_engine_step(worker.engine);
 	inqud_collect_ended();
 	/* before writing, so that transfers run while outcomes are written */
@@ -286,7 +301,7 @@ turn(void)
 		inqud_start_ready();
 	inqud_write_back();
 
-	if (asked_to_leave())
+	if (worker.leaving)
 	{
 		finish_and_leave();
 		return;
