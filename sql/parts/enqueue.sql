@@ -59,3 +59,36 @@ BEGIN
 	RETURN NULL;
 END
 $$;
+
+/* Notes that an order was inserted again which has this checkout, unless that is noted and nobody has resolved it. */
+CREATE FUNCTION inqud._note_again(checkout bigint, role name) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO inqud.event (checkout, kind, detail)
+		SELECT $1, 'again', format('the order was inserted again by %s; nothing was queued for it', role)
+		WHERE NOT EXISTS (SELECT FROM inqud.event e WHERE e.checkout = $1 AND e.kind = 'again'
+			AND NOT EXISTS (SELECT FROM inqud.event r WHERE r.checkout = $1 AND r.kind = 'resolved' AND r.id > e.id));
+END
+$$;
+
+/*
+ * Notes that an order was changed that is paid, by its number before or after the change;
+ * false when neither is paid.  Several events of a deferred trigger are noted once.
+ */
+CREATE FUNCTION inqud._note_changed(project text, before text, after text, role name, changed text) RETURNS boolean
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	paid bigint;
+	said CONSTANT text := format('the order was changed by %s after it was paid: %s', role, changed);
+BEGIN
+	SELECT k.id INTO paid FROM inqud._of_order(project, before) k WHERE k.paid_at IS NOT NULL LIMIT 1;
+	IF NOT FOUND AND after IS DISTINCT FROM before THEN
+		SELECT k.id INTO paid FROM inqud._of_order(project, after) k WHERE k.paid_at IS NOT NULL LIMIT 1;
+	END IF;
+	IF paid IS NOT NULL AND NOT EXISTS (SELECT FROM inqud.event e
+			WHERE e.checkout = paid AND e.kind = 'order changed' AND e.at >= now() AND e.detail = said) THEN
+		PERFORM inqud._event(paid, 'order changed', said);
+	END IF;
+	RETURN paid IS NOT NULL;
+END
+$$;

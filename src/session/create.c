@@ -38,7 +38,7 @@ enqueue_from_arguments(FunctionCallInfo fcinfo, int needs, InqudCall *call)
 		order.nulls[i] = PG_ARGISNULL(i + 1);
 	}
 	inqud_check_order(&order, call->project);
-	return inqud_enqueue(call->project, inqud_orders_add(NULL, &order, CurrentMemoryContext), true);
+	return inqud_enqueue(call->project, inqud_orders_add(NULL, &order, CurrentMemoryContext), INQUD_QUEUE_CALL);
 }
 
 /*

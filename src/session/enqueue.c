@@ -12,6 +12,8 @@
 #include "access/xact.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_collation.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
@@ -44,11 +46,11 @@ enum
 #define ARGUMENT_TYPES "text text name int8 bool bool inqud._order[]"
 
 /*
- * Insert the orders that have no checkout yet; returns how many, and the row of the
- * first if WANTS_ROW, read from no table: under SERIALIZABLE that would conflict
- * with every other session that inserts.  IS_FREE: inqud._again() has looked at what
- * the order has.  OFFSET keeps EXISTS a look into an index, whatever the number of
- * orders that the plan is made for.
+ * Insert the orders that have no checkout yet; returns how many.  The result has, in
+ * the order of the array, the row for WANTS_ROW and the order's number; they are read from
+ * no table: under SERIALIZABLE that would conflict with every other session that inserts.
+ * IS_FREE: inqud._again() has looked at what the order has.  OFFSET keeps EXISTS a look
+ * into an index, whatever the number of orders that the plan is made for.
  */
 static uint64
 insert_new(Datum *values)
@@ -61,11 +63,11 @@ insert_new(Datum *values)
 		" WHERE $5 OR NOT EXISTS (SELECT FROM inqud.checkout r"
 		"  WHERE r.project = $1 AND r.order_id = o.order_id AND NOT r.current OFFSET 0)"
 		" ON CONFLICT (project, order_id) WHERE current DO NOTHING"
-		" RETURNING k.id, CASE WHEN $6 THEN k END AS made"
+		" RETURNING k.id, k.order_id, CASE WHEN $6 THEN k END AS made"
 		"), queued AS ("
 		" INSERT INTO inqud.queue (checkout, home, project, kind, due_at)"
 		" SELECT new.id, $4, $1, 'create', clock_timestamp() FROM new"
-		") SELECT new.made FROM new", ARGUMENT_TYPES
+		") SELECT new.made, new.order_id FROM new", ARGUMENT_TYPES
 	};
 
 	return inqud_execute(&statement, values, NULL);
@@ -84,23 +86,67 @@ find_known(Datum *values)
 }
 
 /*
- * Queue orders one by one, because some are known; returns the row of the last one.  When
- * another transaction has queued one meanwhile, look at its row.  Above READ COMMITTED,
+ * Queue an order that may be known; returns its row, and whether it is a new one.  When
+ * another transaction has queued it meanwhile, look at its row.  Above READ COMMITTED,
  * where that cannot be seen, ON CONFLICT raises 40001.
  */
 static Datum
-enqueue_one_by_one(Datum *values, const ArrayBuildState *orders)
+enqueue_known(Datum *values, Datum order, const ArrayBuildState *orders, bool *is_new)
 {
 	Datum		row = (Datum) 0;
 
 	values[IS_FREE] = values[WANTS_ROW] = BoolGetDatum(true);
+	values[ORDERS] = array_of(&order, 1, orders);
+	while ((row = find_known(values)) == (Datum) 0 && insert_new(values) == 0)
+		CHECK_FOR_INTERRUPTS();
+	*is_new = row == (Datum) 0;
+	return *is_new ? inqud_keep_value(1) : row;
+}
+
+/* Note that an order was inserted again which has this checkout: one event, as long as nobody has resolved it. */
+static void
+note_again(Datum *values, Datum checkout)
+{
+	static InqudStatement statement = {"SELECT inqud._note_again($1, $2)", "int8 name"};
+	HeapTupleHeader row = DatumGetHeapTupleHeader(checkout);
+	bool		isnull;
+	Datum		arguments[] = {GetAttributeByName(row, "id", &isnull), values[OWNER]};
+
+	inqud_execute(&statement, arguments, NULL);
+	inqud_again_note(inqud_row_text(row, "order_id"));
+}
+
+/* Whether the order was inserted, whose place among the inserted ones is "made". */
+static bool
+was_inserted(Datum order, const SPITupleTable *inserted, uint64 made)
+{
+	bool		isnull;
+	Datum		here = GetAttributeByNum(DatumGetHeapTupleHeader(order), INQUD_ORDER_ID + 1, &isnull);
+
+	return made < inserted->numvals &&
+		DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, here,
+											 SPI_getbinval(inserted->vals[made], inserted->tupdesc, 2, &isnull)));
+}
+
+/* Queue the orders that insert_new() left, since they are known.  It has inserted the first of each number. */
+static Datum
+enqueue_rest(Datum *values, const ArrayBuildState *orders, InqudQueueing by)
+{
+	const SPITupleTable *inserted = SPI_tuptable;
+	uint64		made = 0;
+	Datum		row = (Datum) 0;
+	bool		is_new;
+
 	for (int i = 0; i < orders->nelems; i++)
 	{
-		values[ORDERS] = array_of(&orders->dvalues[i], 1, orders);
-		while ((row = find_known(values)) == (Datum) 0 && insert_new(values) == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (row == (Datum) 0)
-			row = inqud_keep_value(1);
+		if (was_inserted(orders->dvalues[i], inserted, made))
+		{
+			made++;
+			continue;
+		}
+		row = enqueue_known(values, orders->dvalues[i], orders, &is_new);
+		if (!is_new && by == INQUD_QUEUE_NEW)
+			note_again(values, row);
 	}
 	return row;
 }
@@ -110,25 +156,58 @@ enqueue_one_by_one(Datum *values, const ArrayBuildState *orders)
  * trigger fires in a session whose session_replication_role is "replica".
  */
 Datum
-inqud_enqueue(const InqudProject *project, const ArrayBuildState *orders, bool wants_row)
+inqud_enqueue(const InqudProject *project, const ArrayBuildState *orders, InqudQueueing by)
 {
 	InqudRole	role;
 	Datum		values[NARGUMENTS];
 	Datum		row = (Datum) 0;
+	bool		all_new;
 
 	values[PROJECT] = CStringGetTextDatum(project->name);
 	values[PROJECT_ID] = CStringGetTextDatum(project->account.project_id);
 	values[OWNER] = inqud_name_datum(inqud_current_role());	/* before inqud_enter changes it */
 	values[HOME] = Int64GetDatum(inqud_this_home());
 	values[IS_FREE] = BoolGetDatum(false);
-	values[WANTS_ROW] = BoolGetDatum(wants_row);
+	values[WANTS_ROW] = BoolGetDatum(by == INQUD_QUEUE_CALL);
 	values[ORDERS] = array_of(orders->dvalues, orders->nelems, orders);
 	inqud_enter(&role);
-	if (insert_new(values) < (uint64) orders->nelems)
-		row = enqueue_one_by_one(values, orders);
-	else if (wants_row)
+	all_new = insert_new(values) == (uint64) orders->nelems;
+	if (all_new && by == INQUD_QUEUE_CALL)
 		row = inqud_keep_value(1);
+	else if (!all_new && by != INQUD_QUEUE_EITHER)
+		row = enqueue_rest(values, orders, by);
 	inqud_leave(&role);
 	inqud_wake_at_commit(GetCurrentTransactionStartTimestamp());
 	return row;
+}
+
+bool
+inqud_order_known(const char *project, const char *order_id)
+{
+	static InqudStatement statement = {
+		"SELECT true FROM inqud._of_order($1, $2) LIMIT 1", "text text"
+	};
+	Datum		values[] = {CStringGetTextDatum(project), CStringGetTextDatum(order_id)};
+
+	inqud_lock_tables();
+	return inqud_value_of(&statement, values, NULL) != (Datum) 0;
+}
+
+bool
+inqud_order_changed(const char *project, const char *before, const char *after, const char *changed)
+{
+	static InqudStatement statement = {
+		"SELECT inqud._note_changed($1, $2, $3, $4, $5)", "text text text name text"
+	};
+	Datum		values[] = {
+		CStringGetTextDatum(project),
+		before ? CStringGetTextDatum(before) : (Datum) 0,
+		after ? CStringGetTextDatum(after) : (Datum) 0,
+		inqud_name_datum(inqud_current_role()),
+		CStringGetTextDatum(changed)
+	};
+	char		nulls[] = {' ', before ? ' ' : 'n', after ? ' ' : 'n', ' ', ' ', '\0'};
+
+	inqud_lock_tables();
+	return DatumGetBool(inqud_value_of(&statement, values, nulls));
 }

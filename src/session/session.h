@@ -13,6 +13,8 @@
 
 #include "shared/shared.h"
 
+#include "commands/trigger.h"
+#include "executor/execdesc.h"
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
@@ -147,13 +149,103 @@ extern bool inqud_templates_use(const InqudTemplates *templates, int column);
 extern ArrayBuildState *inqud_orders_add(ArrayBuildState *orders, InqudNewOrder *order,
 										 MemoryContext context);
 
+/* By what an order is queued, which tells what becomes of one that has a checkout. */
+typedef enum InqudQueueing
+{
+	INQUD_QUEUE_CALL,			/* a function: the checkout is returned */
+	INQUD_QUEUE_NEW,			/* a row that was inserted: noted as "again" */
+	INQUD_QUEUE_CHANGED,		/* a row that was updated: nothing */
+	INQUD_QUEUE_EITHER			/* a row that may have been moved: nothing, whatever the checkout is */
+} InqudQueueing;
+
 /*
- * Queue these orders as the current user.  Returns the row of inqud.checkout if there is
- * one order and "wants_row".  An order that has a checkout already keeps it if it is the
- * same; raises 23505 if it is another one, 42501 for an order of another role, and 40001
- * above READ COMMITTED when another transaction has queued it meanwhile.
+ * Queue these orders as the current user.  Returns the row of inqud.checkout for
+ * INQUD_QUEUE_CALL, which has one order.  An order that has a checkout already keeps it if
+ * it is the same; raises 23505 if it is another one, 42501 for an order of another role,
+ * neither for INQUD_QUEUE_EITHER, and 40001 above READ COMMITTED when another transaction
+ * has queued it meanwhile.
  */
-extern Datum inqud_enqueue(const InqudProject *project, const ArrayBuildState *orders, bool wants_row);
+extern Datum inqud_enqueue(const InqudProject *project, const ArrayBuildState *orders, InqudQueueing by);
+
+/* Whether an order has a checkout, of whatever state and whoever's.  Asks for no right. */
+extern bool inqud_order_known(const char *project, const char *order_id);
+
+/*
+ * Note that an order was changed that is paid, by its number before or after; false when
+ * neither is.  "changed" names what was changed.  Asks for no right.
+ */
+extern bool inqud_order_changed(const char *project, const char *before, const char *after, const char *changed);
+
+/* ---- firing.c: whose triggers are being fired ---- */
+
+/* What fires triggers. */
+typedef enum InqudFiredBy
+{
+	INQUD_FIRED_BY_QUERY,
+	INQUD_FIRED_BY_COPY,
+	INQUD_FIRED_BY_SET_CONSTRAINTS
+} InqudFiredBy;
+
+/* How many numbers of orders a warning shows. */
+#define INQUD_AGAIN_SHOWN 3
+
+/* What a statement's warning about orders that have a checkout says. */
+typedef struct InqudAgain
+{
+	int			count;			/* of rows */
+	char	   *numbers[INQUD_AGAIN_SHOWN]; /* different ones, the first NULL ends them */
+	bool		more;			/* there are others */
+} InqudAgain;
+
+/* A statement whose triggers are being fired; filled with zeros before its begin. */
+typedef struct InqudFiring
+{
+	struct InqudFiring *outer;
+	InqudFiredBy by;
+	QueryDesc  *query;			/* NULL unless by a query */
+	int			depth;			/* of the triggers that it fires itself */
+	InqudAgain	again;
+} InqudFiring;
+
+/* Put a statement on the stack and take it away, also after an error. */
+extern void inqud_firing_begin(InqudFiring *mine, InqudFiredBy by, QueryDesc *query);
+extern void inqud_firing_end(InqudFiring *mine);
+
+/* The innermost statement, or NULL. */
+extern InqudFiring *inqud_firing(void);
+
+/* The statement that has fired the trigger which runs now; NULL if that is not known. */
+extern InqudFiring *inqud_fired_by(void);
+
+/* ---- origin.c: new rows and moved ones ---- */
+
+/* Where the row of an INSERT trigger comes from. */
+typedef enum InqudOrigin
+{
+	INQUD_ROW_NEW,
+	INQUD_ROW_MOVED,			/* from another partition */
+	INQUD_ROW_EITHER			/* the statement may have done both, or is not known */
+} InqudOrigin;
+
+/* For an INSERT trigger: the row's origin, or that of all rows of the statement. */
+extern InqudOrigin inqud_row_origin(const TriggerData *data);
+
+/* ---- latest.c: the row of a deferred trigger ---- */
+
+/*
+ * The newest version of an event's row, which may be the one of the event; NULL when it
+ * is gone, has moved to another partition, or has counted for this trigger already.  The
+ * caller drops the slot.
+ */
+extern TupleTableSlot *inqud_latest_row(const TriggerData *data, const TupleTableSlot *event);
+
+/* ---- again.c: the warning about orders that have a checkout ---- */
+
+/* Note an order for the warning of the statement, or of the commit. */
+extern void inqud_again_note(const char *number);
+
+/* Raise the WARNING of a statement, if there is anything to say. */
+extern void inqud_again_say(InqudFiring *firing);
 
 /* ---- trigger_batch.c: the orders of one statement's row triggers, queued together ---- */
 
@@ -164,7 +256,7 @@ extern Datum inqud_enqueue(const InqudProject *project, const ArrayBuildState *o
  */
 extern bool inqud_batch_add(InqudProject *project, Oid relation, InqudNewOrder *order);
 
-/* Install the executor hook; for _PG_init. */
+/* Install the hooks for statements that fire triggers; for _PG_init. */
 extern void inqud_batch_init(void);
 
 /* ---- call_now.c: one call of this session ---- */

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * trigger.c
- *		inqud_order_trigger: queues a checkout for each new row of an orders table.
+ *		inqud_order_trigger: queues a checkout for each new order in an orders table.
  *
- * It serves as a row trigger, or as a statement trigger with a transition table for
- * bulk inserts.  Its arguments are the project and "key=template" (templates.c); they are
+ * It serves as a row trigger, or as a statement trigger with transition tables for
+ * bulk changes.  Its arguments are the project and "key=template" (templates.c); they are
  * read once per statement.
  *
  * The checkout's owner is the role that inserts the order, and that role needs USAGE
@@ -28,7 +28,20 @@ typedef struct TriggerPlan
 {
 	Oid			relation;
 	InqudTemplates *templates;
+	bool		warned;			/* see warn_if_useless */
 } TriggerPlan;
+
+/* One call of the trigger. */
+typedef struct TriggerCall
+{
+	const TriggerData *data;
+	TriggerPlan *plan;
+	InqudProject *project;		/* NULL until a row is to be queued */
+	MemoryContext context;		/* of the call */
+	MemoryContext row;			/* of what is asked about one row of a transition table */
+	MemoryContext batch;		/* of the orders of a transition table */
+	ArrayBuildState *orders;	/* the same; NULL while there are none */
+} TriggerCall;
 
 /* The plan from the last row of this statement, or a new one; raises as inqud_templates_read. */
 static TriggerPlan *
@@ -50,7 +63,7 @@ get_trigger_plan(FunctionCallInfo fcinfo, TriggerData *data)
 }
 
 /*
- * Whether another AFTER trigger may look for the checkout before the statement ends.
+ * Whether another AFTER INSERT trigger may look for the checkout before the statement ends.
  * For a partition the answer is yes, because the triggers of the partitioned table
  * are not known here.  Foreign keys' triggers never look.
  */
@@ -66,60 +79,220 @@ other_triggers_may_look(const TriggerData *data)
 		const Trigger *trigger = &all->triggers[i];
 
 		if (trigger->tgoid != data->tg_trigger->tgoid && !trigger->tgisinternal &&
-			TRIGGER_FOR_AFTER(trigger->tgtype))
+			TRIGGER_FOR_AFTER(trigger->tgtype) && TRIGGER_FOR_INSERT(trigger->tgtype))
 			return true;
 	}
 	return false;
 }
 
-/* Queue the order of one row, in the statement's batch if that is possible. */
-static void
-enqueue_row(const TriggerPlan *plan, TriggerData *data, InqudProject *project)
+/*
+ * The project, for a row that is to be queued: only then is the role asked for its right
+ * to use the server.  Raises 42704, 42501.
+ */
+static InqudProject *
+get_project(TriggerCall *call)
 {
-	bool		updated = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
-	TupleTableSlot *slot = updated ? data->tg_newslot : data->tg_trigslot;
-	InqudNewOrder order;
-
-	if (!inqud_templates_fill(plan->templates, slot, project, &order))
-		return;
-	if (updated || other_triggers_may_look(data) ||
-		!inqud_batch_add(project, RelationGetRelid(data->tg_relation), &order))
-		inqud_enqueue(project, inqud_orders_add(NULL, &order, CurrentMemoryContext), false);
+	if (call->project == NULL)
+	{
+		call->project = inqud_project_get(call->data->tg_trigger->tgargs[0], GetUserId(), INQUD_NEED_USAGE);
+		inqud_project_release_with(call->project, call->context);
+	}
+	return call->project;
 }
 
-/* Queue the orders of a transition table, INQUD_MAX_BATCH at a time. */
+/* Queue the order of one row, in the statement's batch if that is possible. */
 static void
-enqueue_table(const TriggerPlan *plan, TriggerData *data, const InqudProject *project)
+queue_row(TriggerCall *call, TupleTableSlot *slot, InqudQueueing by)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(data->tg_relation),
-													&TTSOpsMinimalTuple);
-	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "inqud orders",
-												ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(batch);
-	ArrayBuildState *orders = NULL;
+	InqudProject *project = get_project(call);
 	InqudNewOrder order;
 
-	tuplestore_rescan(data->tg_newtable);
-	while (tuplestore_gettupleslot(data->tg_newtable, true, false, slot))
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!inqud_templates_fill(plan->templates, slot, project, &order))
-			continue;
-		orders = inqud_orders_add(orders, &order, batch);
-		if (orders->nelems < INQUD_MAX_BATCH)
-			continue;
-		inqud_enqueue(project, orders, false);
-		MemoryContextReset(batch);
-		orders = NULL;
-	}
-	if (orders)
-		inqud_enqueue(project, orders, false);
+	if (!inqud_templates_fill(call->plan->templates, slot, project, &order))
+		return;
+	if (by != INQUD_QUEUE_NEW || other_triggers_may_look(call->data) ||
+		!inqud_batch_add(project, RelationGetRelid(call->data->tg_relation), &order))
+		inqud_enqueue(project, inqud_orders_add(NULL, &order, CurrentMemoryContext), by);
+}
+
+/* Queue the orders of a transition table that are waiting. */
+static void
+queue_waiting(TriggerCall *call, InqudQueueing by)
+{
+	if (call->orders == NULL)
+		return;
+	inqud_enqueue(call->project, call->orders, by);
+	MemoryContextReset(call->batch);
+	call->orders = NULL;
+}
+
+/* The order of a row of a transition table: INQUD_MAX_BATCH are queued at a time. */
+static void
+add_row(TriggerCall *call, TupleTableSlot *slot, InqudQueueing by)
+{
+	InqudProject *project = get_project(call);
+	MemoryContext old = MemoryContextSwitchTo(call->batch);
+	InqudNewOrder order;
+
+	CHECK_FOR_INTERRUPTS();
+	if (inqud_templates_fill(call->plan->templates, slot, project, &order))
+		call->orders = inqud_orders_add(call->orders, &order, call->batch);
+	if (call->orders && call->orders->nelems == INQUD_MAX_BATCH)
+		queue_waiting(call, by);
 	MemoryContextSwitchTo(old);
-	MemoryContextDelete(batch);
+}
+
+/* Whether a row's order has a checkout. */
+static bool
+is_known(const TriggerCall *call, TupleTableSlot *slot)
+{
+	char	   *number = inqud_templates_text(call->plan->templates, INQUD_ORDER_ID, slot);
+
+	return number && inqud_order_known(call->data->tg_trigger->tgargs[0], number);
+}
+
+/* ---- Updates ---- */
+
+/*
+ * Warn, once a statement, of a trigger AFTER UPDATE OF columns that no template uses.  It
+ * was made to queue orders when these change, and can not.
+ */
+static void
+warn_if_useless(const TriggerCall *call)
+{
+	const Trigger *trigger = call->data->tg_trigger;
+
+	if (call->plan->warned || trigger->tgnattr == 0)
+		return;
+	for (int i = 0; i < trigger->tgnattr; i++)
+		if (inqud_templates_use(call->plan->templates, trigger->tgattr[i]))
+			return;
+	call->plan->warned = true;
+	ereport(WARNING,
+			(errmsg("trigger \"%s\" of table \"%s\" has queued nothing", trigger->tgname,
+					RelationGetRelationName(call->data->tg_relation)),
+			 errdetail("No template uses a column of its UPDATE OF, and an order is queued only when a value of a template changes."),
+			 errhint("Use a column that changes: amount={due} with skip_free=true, where \"due\" is null until the order is to be paid.")));
+}
+
+/* Whether an UPDATE has made an order that is to be queued.  What is changed of a paid one is noted. */
+static bool
+is_changed(const TriggerCall *call, TupleTableSlot *before, TupleTableSlot *after)
+{
+	char	   *changed = inqud_templates_changed(call->plan->templates, before, after);
+
+	if (changed == NULL)
+		warn_if_useless(call);
+	return changed &&
+		!inqud_order_changed(call->data->tg_trigger->tgargs[0],
+							 inqud_templates_text(call->plan->templates, INQUD_ORDER_ID, before),
+							 inqud_templates_text(call->plan->templates, INQUD_ORDER_ID, after), changed);
+}
+
+/* ---- Both forms ---- */
+
+/* A row trigger's row.  "origin" is for an INSERT. */
+static void
+fire_row(TriggerCall *call, InqudOrigin origin)
+{
+	const TriggerData *data = call->data;
+	bool		updated = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+	TupleTableSlot *slot = updated ? data->tg_newslot : data->tg_trigslot;
+	TupleTableSlot *latest = NULL;
+
+	if (data->tg_trigger->tgdeferrable)
+	{
+		slot = latest = inqud_latest_row(data, slot);
+		if (latest == NULL)
+			return;
+	}
+	if (updated)
+	{
+		if (is_changed(call, data->tg_trigslot, slot))
+			queue_row(call, slot, INQUD_QUEUE_CHANGED);
+	}
+	else if (origin == INQUD_ROW_NEW)
+		queue_row(call, slot, INQUD_QUEUE_NEW);
+	else if (!is_known(call, slot))
+		queue_row(call, slot, INQUD_QUEUE_EITHER);
+	if (latest)
+		ExecDropSingleTupleTableSlot(latest);
+}
+
+/* A slot for the rows of a transition table. */
+static TupleTableSlot *
+table_slot(const TriggerData *data)
+{
+	return MakeSingleTupleTableSlot(RelationGetDescr(data->tg_relation), &TTSOpsMinimalTuple);
+}
+
+/* Whether a row is to be queued: one that was changed, or where that is not known, one without a checkout. */
+static bool
+is_wanted(const TriggerCall *call, TupleTableSlot *before, TupleTableSlot *after)
+{
+	MemoryContext old = MemoryContextSwitchTo(call->row);
+	bool		wanted = before ? is_changed(call, before, after) : !is_known(call, after);
+
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(call->row);
+	return wanted;
+}
+
+/* The rows of a transition table of an INSERT. */
+static void
+fire_table(TriggerCall *call, InqudOrigin origin)
+{
+	InqudQueueing by = origin == INQUD_ROW_NEW ? INQUD_QUEUE_NEW : INQUD_QUEUE_EITHER;
+	TupleTableSlot *slot = table_slot(call->data);
+
+	tuplestore_rescan(call->data->tg_newtable);
+	while (tuplestore_gettupleslot(call->data->tg_newtable, true, false, slot))
+		if (by == INQUD_QUEUE_NEW || is_wanted(call, NULL, slot))
+			add_row(call, slot, by);
+	queue_waiting(call, by);
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Raise 39P01 unless the trigger is AFTER INSERT or UPDATE, with a transition table if per statement. */
+/*
+ * The rows of the two transition tables of an UPDATE, which have each row at the same
+ * place; unless a trigger has kept a row from arriving in another partition.  Then nobody
+ * can say what was changed.
+ */
+static void
+fire_tables(TriggerCall *call)
+{
+	Tuplestorestate *old = call->data->tg_oldtable;
+	Tuplestorestate *new = call->data->tg_newtable;
+	TupleTableSlot *before = table_slot(call->data);
+	TupleTableSlot *after = table_slot(call->data);
+	bool		paired = tuplestore_tuple_count(old) == tuplestore_tuple_count(new);
+
+	tuplestore_rescan(old);
+	tuplestore_rescan(new);
+	while (tuplestore_gettupleslot(new, true, false, after))
+	{
+		if (paired)
+			(void) tuplestore_gettupleslot(old, true, false, before);
+		if (is_wanted(call, paired ? before : NULL, after))
+			add_row(call, after, INQUD_QUEUE_CHANGED);
+	}
+	queue_waiting(call, INQUD_QUEUE_CHANGED);
+	ExecDropSingleTupleTableSlot(before);
+	ExecDropSingleTupleTableSlot(after);
+}
+
+/* A statement trigger's rows. */
+static void
+fire_statement(TriggerCall *call, InqudOrigin origin)
+{
+	call->batch = AllocSetContextCreate(call->context, "inqud orders", ALLOCSET_DEFAULT_SIZES);
+	call->row = AllocSetContextCreate(call->context, "inqud row", ALLOCSET_DEFAULT_SIZES);
+	if (TRIGGER_FIRED_BY_UPDATE(call->data->tg_event))
+		fire_tables(call);
+	else
+		fire_table(call, origin);
+}
+
+/* Raise 39P01 unless the trigger is AFTER INSERT or UPDATE, with its transition tables if per statement. */
 static void
 check_fired(FunctionCallInfo fcinfo)
 {
@@ -135,6 +308,11 @@ check_fired(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("inqud_order_trigger for each statement needs a transition table"),
 				 errhint("Add REFERENCING NEW TABLE AS new_rows.")));
+	if (!TRIGGER_FIRED_FOR_ROW(data->tg_event) && TRIGGER_FIRED_BY_UPDATE(data->tg_event) && data->tg_oldtable == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("inqud_order_trigger after update for each statement needs both transition tables"),
+				 errhint("Make the trigger anew, with REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows.")));
 }
 
 /*
@@ -146,22 +324,25 @@ Datum
 inqud_order_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
-	TriggerPlan *plan;
-	InqudProject *project;
-	MemoryContext work;
+	InqudOrigin origin = INQUD_ROW_NEW;
+	TriggerCall call = {0};
 	MemoryContext old;
 
 	check_fired(fcinfo);
-	work = AllocSetContextCreate(CurTransactionContext, "inqud trigger", ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(work);
-	plan = get_trigger_plan(fcinfo, data);
-	project = inqud_project_get(data->tg_trigger->tgargs[0], GetUserId(), INQUD_NEED_USAGE);
-	inqud_project_release_with(project, work);
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		origin = inqud_row_origin(data);
+	/* before anything that could fail */
+	if (origin == INQUD_ROW_MOVED)
+		return PointerGetDatum(NULL);
+	call.data = data;
+	call.context = AllocSetContextCreate(CurTransactionContext, "inqud trigger", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(call.context);
+	call.plan = get_trigger_plan(fcinfo, data);
 	if (TRIGGER_FIRED_FOR_ROW(data->tg_event))
-		enqueue_row(plan, data, project);
+		fire_row(&call, origin);
 	else
-		enqueue_table(plan, data, project);
+		fire_statement(&call, origin);
 	MemoryContextSwitchTo(old);
-	MemoryContextDelete(work);
+	MemoryContextDelete(call.context);
 	return PointerGetDatum(NULL);
 }

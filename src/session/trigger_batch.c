@@ -14,6 +14,9 @@
  * ExecutorFinish_hook tells when all have run.  COPY, replication and deferred
  * triggers queue row by row.  A batch must never span roles or savepoints.
  *
+ * The hooks are here, so that what else needs to know of the statement (firing.c,
+ * again.c) has no hook of its own.
+ *
  *-------------------------------------------------------------------------
  */
 #include "session/session.h"
@@ -21,11 +24,14 @@
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "parser/parsetree.h"
+#include "tcop/utility.h"
 
 /* A statement whose triggers are being fired, and its orders; a statement within it has its own. */
 typedef struct Batch
 {
+	InqudFiring firing;
 	struct Batch *outer;
 	Oid			relation;		/* whose triggers may add orders; InvalidOid = none */
 	MemoryContext parent;		/* the statement's */
@@ -38,6 +44,7 @@ typedef struct Batch
 } Batch;
 
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
+static ProcessUtility_hook_type next_process_utility = NULL;
 static Batch *innermost = NULL;
 
 /* Queue the orders of the batch, and empty it. */
@@ -49,7 +56,7 @@ record_batch(Batch *batch)
 	if (batch->orders == NULL)
 		return;
 	old = MemoryContextSwitchTo(batch->context);
-	inqud_enqueue(batch->project, batch->orders, false);
+	inqud_enqueue(batch->project, batch->orders, INQUD_QUEUE_NEW);
 	MemoryContextSwitchTo(old);
 	batch->orders = NULL;
 	/* frees the orders and releases the project */
@@ -133,13 +140,16 @@ finish_with_batch(QueryDesc *query)
 	mine.nest_level = GetCurrentTransactionNestLevel();
 	GetUserIdAndSecContext(&mine.userid, &mine.sec_context);
 	innermost = &mine;
+	inqud_firing_begin(&mine.firing, INQUD_FIRED_BY_QUERY, query);
 	PG_TRY();
 	{
 		call_next_finish(query);
 		record_batch(&mine);
+		inqud_again_say(&mine.firing);
 	}
 	PG_FINALLY();
 	{
+		inqud_firing_end(&mine.firing);
 		innermost = mine.outer;
 	}
 	PG_END_TRY();
@@ -155,9 +165,46 @@ executor_finish(QueryDesc *query)
 		call_next_finish(query);
 }
 
+/* Whether a utility statement fires triggers of rows: COPY FROM, and SET CONSTRAINTS those that were deferred. */
+static bool
+fires_triggers(const Node *stmt, InqudFiredBy *by)
+{
+	*by = IsA(stmt, CopyStmt) ? INQUD_FIRED_BY_COPY : INQUD_FIRED_BY_SET_CONSTRAINTS;
+	return IsA(stmt, ConstraintsSetStmt) || (IsA(stmt, CopyStmt) && ((const CopyStmt *) stmt)->is_from);
+}
+
+/* The hook for COPY and SET CONSTRAINTS; it batches nothing. */
+static void
+process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	InqudFiring mine = {0};
+	InqudFiredBy by;
+
+	if (!fires_triggers(pstmt->utilityStmt, &by))
+	{
+		next_process_utility(pstmt, query, read_only_tree, context, params, env, dest, qc);
+		return;
+	}
+	inqud_firing_begin(&mine, by, NULL);
+	PG_TRY();
+	{
+		next_process_utility(pstmt, query, read_only_tree, context, params, env, dest, qc);
+		inqud_again_say(&mine);
+	}
+	PG_FINALLY();
+	{
+		inqud_firing_end(&mine);
+	}
+	PG_END_TRY();
+}
+
 void
 inqud_batch_init(void)
 {
 	prev_executor_finish = ExecutorFinish_hook;
 	ExecutorFinish_hook = executor_finish;
+	next_process_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
+	ProcessUtility_hook = process_utility;
 }

@@ -214,7 +214,7 @@ SELECT count(*) FROM inqud.checkout;
 DELETE FROM inqud.queue;
 DELETE FROM inqud.checkout;
 DROP TRIGGER pay ON inqud_test.orders;
-CREATE TRIGGER pay AFTER UPDATE ON inqud_test.orders REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION
+CREATE TRIGGER pay AFTER UPDATE ON inqud_test.orders REFERENCING OLD TABLE AS before NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION
   inqud_order_trigger('shop', 'order_id={id}', 'name={title}', 'return_url=https://shop.example');
 UPDATE inqud_test.orders SET title = 'updated ' || id WHERE id IN (4, 5);
 SELECT inqud_test.queued();
