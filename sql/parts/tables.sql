@@ -213,7 +213,7 @@ COMMENT ON TABLE inqud.event IS 'history: one row per change or fault, never cha
 COMMENT ON COLUMN inqud.event.id IS 'number of the event';
 COMMENT ON COLUMN inqud.event.checkout IS 'inqud.checkout.id';
 COMMENT ON COLUMN inqud.event.at IS 'when it was recorded';
-COMMENT ON COLUMN inqud.event.kind IS 'created, status, changed, webhook, error, failed, canceled, retried, hook (on_status failed), anomaly, again (the order was inserted again), resolved (by inqud_resolve), order changed (after it was paid)';
+COMMENT ON COLUMN inqud.event.kind IS 'created, status, changed, webhook, error, failed, canceled, retried, hook (on_status failed), anomaly, again (the order was inserted once more), resolved (by inqud_resolve), order changed (after it was paid)';
 COMMENT ON COLUMN inqud.event.status_from IS 'status before';
 COMMENT ON COLUMN inqud.event.status_to IS 'status after';
 COMMENT ON COLUMN inqud.event.reason IS 'Inqud''s reason';
