@@ -58,8 +58,34 @@ BEGIN ATOMIC
 	WHERE r.names IS NOT NULL;
 END;
 
+/*
+ * What inqud.trouble says of a project and of the worker, in one text; null if it says
+ * nothing.  Called as the role that asks, which sees what row security lets it see.
+ */
+CREATE FUNCTION inqud._troubles(project text) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE SET jit = off
+BEGIN ATOMIC
+	SELECT string_agg(t.trouble || CASE WHEN t.n > 1 THEN ' (' || t.n || ' times)' ELSE '' END || coalesce(': ' || t.advice, ''), '; ' ORDER BY t.trouble)
+	FROM (
+		SELECT v.trouble, count(*) AS n, (array_agg(v.advice ORDER BY v.since DESC))[1] AS advice
+		FROM inqud.trouble v WHERE v.project = _troubles.project OR v.project IS NULL
+		GROUP BY v.trouble
+	) AS t;
+END;
+
+/* The order triggers of all tables.  A partition's is that of its parent, unless it fires otherwise. */
+CREATE FUNCTION inqud._order_triggers(OUT relation oid, OUT trigger oid) RETURNS SETOF record
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT t.tgrelid, t.oid
+	FROM pg_trigger t LEFT JOIN pg_trigger p ON p.oid = t.tgparentid
+	WHERE t.tgfoid = '@extschema@.inqud_order_trigger()'::regprocedure
+		AND (p.oid IS NULL OR p.tgenabled <> t.tgenabled)
+	ORDER BY t.tgrelid::regclass::text COLLATE "C", t.tgname;
+END;
+
 CREATE FUNCTION @extschema@.inqud_check_project(project text)
 		RETURNS TABLE (step text, ok boolean, detail text)
-	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 17 AS 'MODULE_PATHNAME', 'inqud_check_project';
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 20 AS 'MODULE_PATHNAME', 'inqud_check_project';
 COMMENT ON FUNCTION @extschema@.inqud_check_project(text)
 	IS 'what of a project works, step by step, and how to mend what does not; ok is null for what was not tried or cannot be known';

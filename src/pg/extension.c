@@ -249,7 +249,8 @@ prepare_statement(InqudStatement *statement)
 	while ((word = strsep(&words, " ")) != NULL)
 	{
 		Assert(n < (int) lengthof(types));
-		types[n++] = DatumGetObjectId(DirectFunctionCall1(regtypein, CStringGetDatum(word)));
+		if (*word != '\0')
+			types[n++] = DatumGetObjectId(DirectFunctionCall1(regtypein, CStringGetDatum(word)));
 	}
 	statement->plan = SPI_prepare(statement->sql, n, types);
 	if (statement->plan == NULL)

@@ -139,6 +139,12 @@ extern const char *inqud_fault_word(InqudFault fault);
 extern InqudFault inqud_fault_of_word(const char *word);
 
 /*
+ * Run a function in a subtransaction.  Returns NULL, or the error that it raised, of
+ * which nothing else remains; a cancel is raised again.
+ */
+extern ErrorData *inqud_try(void (*run) (void *arg), void *arg);
+
+/*
  * Convert JSON to jsonb; false if the database cannot store it.  In a database that is
  * not UTF-8, jsonb_in can refuse JSON that the client has accepted (an escape for a
  * character that the encoding lacks), hence a subtransaction there.  In UTF-8 it cannot.

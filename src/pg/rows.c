@@ -154,40 +154,63 @@ inqud_fault_of_word(const char *word)
 		(InqudFault) inqud_place_of_word(fault_words, lengthof(fault_words), word);
 }
 
-/* ---- JSON ---- */
+/* ---- Errors that are no error ---- */
 
-bool
-inqud_json_value(const char *json, Datum *value)
+ErrorData *
+inqud_try(void (*run) (void *arg), void *arg)
 {
 	MemoryContext old = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	char	   *text;
-	volatile bool ok = true;
+	ErrorData  *volatile error = NULL;
 
-	if (GetDatabaseEncoding() == PG_UTF8)
-	{
-		*value = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
-		return true;
-	}
-	text = inqud_from_utf8(json);
-	if (text == NULL)
-		return false;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(old);
 	PG_TRY();
 	{
-		*value = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+		run(arg);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(old);
+		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		ok = false;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	CurrentResourceOwner = owner;
-	return ok;
+	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	return error;
+}
+
+/* ---- JSON ---- */
+
+typedef struct JsonText
+{
+	const char *text;
+	Datum	   *value;
+} JsonText;
+
+static void
+read_json(void *arg)
+{
+	JsonText   *json = arg;
+
+	*json->value = DirectFunctionCall1(jsonb_in, CStringGetDatum(json->text));
+}
+
+bool
+inqud_json_value(const char *json, Datum *value)
+{
+	JsonText	arg = {json, value};
+
+	if (GetDatabaseEncoding() == PG_UTF8)
+	{
+		read_json(&arg);
+		return true;
+	}
+	arg.text = inqud_from_utf8(json);
+	return arg.text != NULL && inqud_try(read_json, &arg) == NULL;
 }

@@ -277,6 +277,29 @@ read_file_name(const InqudOption *option, const char *text, void *member)
 					MAXPGPATH);
 }
 
+static bool
+ends_with(const char *text, const char *end)
+{
+	size_t		len = strlen(text);
+
+	return len >= strlen(end) && strcmp(text + len - strlen(end), end) == 0;
+}
+
+/*
+ * Whether a text is what documents write in place of a value: "...", "CAP-...", "<token id>".
+ * A secret may have any of these characters elsewhere.  The ellipsis is that of UTF-8.
+ */
+static bool
+is_placeholder(const char *text)
+{
+	size_t		len = strlen(text);
+
+	if (ends_with(text, "...") || ends_with(text, "\xe2\x80\xa6"))
+		return true;
+	return len > 2 && text[0] == '<' && text[len - 1] == '>' &&
+		strspn(text + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ _-") == len - 2;
+}
+
 /* ---- The table ---- */
 
 #define AT(member)			offsetof(InqudProjectEntry, project.member)
@@ -285,7 +308,7 @@ read_file_name(const InqudOption *option, const char *text, void *member)
 
 /* Minima are low, for tests: they would wait long otherwise. */
 static const InqudOption option_table[] = {
-	{"project_id", SERVER, read_project_id, false, AT(account.project_id), NULL},
+	{"project_id", SERVER, read_project_id, false, AT(account.project_id), NULL, .begins = "CAP-"},
 	{"base_url", SERVER, read_base_url, false, AT(account.base_url), "https://api.inqud.com"},
 	{"checkout_path", SERVER, read_checkout_path, false, AT(account.checkout_path), "/v1/user/crypto-acquiring/{project}/checkouts/{checkout}"},
 	{"auth", SERVER, read_auth, true, AT(account.auth_signed), "secret"},
@@ -305,7 +328,7 @@ static const InqudOption option_table[] = {
 	{"widget_url", SERVER, read_web_url, false, AT(widget_url), "https://paycrypto.inqud.com/widget.js"},
 	{"ca_file", SERVER, read_file_name, false, AT(account.ca_file), NULL, 0, 0, true},
 
-	{"token_id", MAPPING, read_token, false, AT(account.token_id), NULL},
+	{"token_id", MAPPING, read_token, false, AT(account.token_id), NULL, .begins = "TKN-"},
 	{"token_secret", MAPPING, read_token, false, AT(account.token_secret), NULL},
 	{"webhook_secret", MAPPING, read_secret, false, AT(webhook_secret[0]), NULL},
 	{"webhook_secret_previous", MAPPING, read_secret, false, AT(webhook_secret[1]), NULL},
@@ -350,12 +373,19 @@ inqud_option_names(Oid catalog, bool with_privileged)
 	return names.data;
 }
 
+bool
+inqud_option_begins_well(const InqudOption *option, const char *text)
+{
+	return option->begins == NULL || strncmp(text, option->begins, strlen(option->begins)) == 0;
+}
+
 const char *
 inqud_option_set(InqudProjectEntry *entry, const InqudOption *option, const char *text)
 {
 	void	   *member = (char *) entry + option->offset;
 	const char *kept = text;
-	const char *complaint = option->read(option, text, option->is_number ? member : &kept);
+	const char *complaint = is_placeholder(text) ? "must not be a placeholder, such as \"...\" or \"<secret>\"" :
+		option->read(option, text, option->is_number ? member : &kept);
 
 	if (complaint == NULL && !option->is_number)
 		*(char **) member = inqud_wiped_copy(entry->context, kept, strlen(kept));

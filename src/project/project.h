@@ -132,7 +132,7 @@ extern void inqud_project_release_with(InqudProject *project, MemoryContext cont
 extern InqudHider *inqud_project_hider(const InqudProject *project, const InqudRequest *request);
 
 /* ---------------------------------------------------------------------
- * Within src/project: the table of options, which of others only the widget reads.
+ * Within src/project: the table of options, which of others only the widget and the doctor read.
  *
  * Each option has one reader, which says what a text must be.  So the validator and
  * the look-up, which reads lines of a secret file, refuse with the same words.
@@ -165,6 +165,7 @@ typedef struct InqudOption
 	int64		min;
 	int64		max;
 	bool		privileged;		/* makes the server read a file */
+	const char *begins;			/* how Inqud's identifiers of that kind begin, or NULL */
 } InqudOption;
 
 /*
@@ -173,6 +174,9 @@ typedef struct InqudOption
  */
 extern const char *inqud_option_set(InqudProjectEntry *entry,
 									const InqudOption *option, const char *text);
+
+/* Whether a text begins as Inqud's identifiers of that kind do; true where no such thing is known. */
+extern bool inqud_option_begins_well(const InqudOption *option, const char *text);
 
 /* Set the defaults of all options. */
 extern void inqud_option_set_defaults(InqudProjectEntry *entry);

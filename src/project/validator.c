@@ -133,6 +133,10 @@ check_option(InqudProjectEntry *entry, const InqudOptionText *given, Oid catalog
 	complaint = inqud_option_set(entry, option, given->value);
 	if (complaint)
 		refuse_value(option, given->value, complaint);
+	if (!inqud_option_begins_well(option, given->value))
+		ereport(NOTICE,
+				(errmsg("option \"%s\" does not begin with \"%s\"", option->name, option->begins),
+				 errhint("Inqud's do.  Compare it with the Inqud app.")));
 }
 
 /* Check a server's options together: project_id is required (HV002), and retry_min not longer than retry_max (HV024). */

@@ -15,6 +15,7 @@
 
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 #include "utils/array.h"
 #include "utils/relcache.h"
 #include "utils/reltrigger.h"
@@ -155,6 +156,14 @@ extern ArrayBuildState *inqud_orders_add(ArrayBuildState *orders, InqudNewOrder 
  */
 extern Datum inqud_enqueue(const InqudProject *project, const ArrayBuildState *orders, bool wants_row);
 
+/* ---- trigger.c: the order trigger ---- */
+
+/*
+ * Check an order trigger of a table as at its first row, but without a row: raises
+ * 39P01 for a trigger of the wrong kind, and as inqud_templates_read for its arguments.
+ */
+extern void inqud_check_trigger(const Trigger *trigger, Relation relation);
+
 /* ---- trigger_batch.c: the orders of one statement's row triggers, queued together ---- */
 
 /*
@@ -186,6 +195,29 @@ extern void inqud_call_now(InqudCall *call);
  * project's timeout, how many microseconds it is away, and then sends nothing.
  */
 extern int64 inqud_call_anew(InqudCall *call);
+
+/* ---- check_triggers.c: the order triggers of a project, for inqud_check_project ---- */
+
+/* What inqud_check_project says of a step. */
+typedef enum InqudVerdict
+{
+	INQUD_STEP_GOOD,
+	INQUD_STEP_BAD,
+	INQUD_STEP_OPEN					/* not tried, not needed, or cannot be known; null in the row */
+} InqudVerdict;
+
+/* What is found of one trigger. */
+typedef struct InqudFinding
+{
+	InqudVerdict verdict;
+	const char *detail;
+} InqudFinding;
+
+/*
+ * The findings of all triggers that name this project, or a server that does not exist;
+ * NIL without any.  Reads no row and waits for no lock.  In the current context.
+ */
+extern List *inqud_check_triggers(const char *server);
 
 /* ---- record.c: the outcome of a session's call into the tables ---- */
 

@@ -119,22 +119,39 @@ enqueue_table(const TriggerPlan *plan, TriggerData *data, const InqudProject *pr
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Raise 39P01 unless the trigger is AFTER INSERT or UPDATE, with a transition table if per statement. */
+/* Raise 39P01 unless a trigger is fired after insert or update, and is for each row or has a transition table. */
+static void
+check_kind(bool after_change, bool has_rows)
+{
+	if (!after_change)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("inqud_order_trigger must be fired after insert or update")));
+	if (!has_rows)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("inqud_order_trigger for each statement needs a transition table"),
+				 errhint("Add REFERENCING NEW TABLE AS new_rows.")));
+}
+
 static void
 check_fired(FunctionCallInfo fcinfo)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) ||
-		!(TRIGGER_FIRED_BY_INSERT(data->tg_event) || TRIGGER_FIRED_BY_UPDATE(data->tg_event)))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("inqud_order_trigger must be fired after insert or update")));
-	if (!TRIGGER_FIRED_FOR_ROW(data->tg_event) && data->tg_newtable == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("inqud_order_trigger for each statement needs a transition table"),
-				 errhint("Add REFERENCING NEW TABLE AS new_rows.")));
+	check_kind(CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_AFTER(data->tg_event) &&
+			   (TRIGGER_FIRED_BY_INSERT(data->tg_event) || TRIGGER_FIRED_BY_UPDATE(data->tg_event)),
+			   CALLED_AS_TRIGGER(fcinfo) && (TRIGGER_FIRED_FOR_ROW(data->tg_event) || data->tg_newtable != NULL));
+}
+
+void
+inqud_check_trigger(const Trigger *trigger, Relation relation)
+{
+	int16		type = trigger->tgtype;
+
+	check_kind(TRIGGER_FOR_AFTER(type) && (TRIGGER_FOR_INSERT(type) || TRIGGER_FOR_UPDATE(type)),
+			   TRIGGER_FOR_ROW(type) || trigger->tgnewtable != NULL);
+	(void) inqud_templates_read(trigger, relation);
 }
 
 /*

@@ -188,6 +188,11 @@ SELECT o, options_test.mapping(o, v, true) FROM (VALUES
 -- Neither is it when the name is the mistake, or another option of the same mapping.
 SELECT options_test.mapping('token_sceret', :'marker');
 SELECT options_test.mapping('api_key', :'marker');
+-- What documents write in place of a value is refused; a secret may have the same characters elsewhere.
+SELECT v, options_test.mapping(o, v, true) FROM unnest(ARRAY['token_id', 'webhook_secret']) AS o, unnest(ARRAY['...', '…', 'TKN-…', 'xMARKERx...', '<secret>', '<your token id>']) AS v ORDER BY o, v COLLATE "C";
+SELECT options_test.mapping('token_secret', '<xMARKERx>');
+SELECT options_test.server('project_id', 'CAP-…'), options_test.server('base_url', 'https://…', true), options_test.server('timeout', '...', true);
+SELECT v, options_test.mapping('webhook_secret', v) FROM unnest(ARRAY['a...b', '...a', '<a>b', '<>', '<a9>', 'a…b', '..']) AS v ORDER BY v COLLATE "C";
 SELECT options_test.said('CREATE USER MAPPING FOR PUBLIC SERVER options_mapped OPTIONS (token_secret ''xMARKERx'', token_id '''')');
 SELECT options_test.said('CREATE USER MAPPING FOR PUBLIC SERVER options_mapped OPTIONS (token_secret ''xMARKERx'', token_secret ''xMARKERx'')');
 CREATE USER MAPPING FOR PUBLIC SERVER options_mapped OPTIONS (token_id 'TKN-xMARKERx', token_secret 'xMARKERx');

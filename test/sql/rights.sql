@@ -232,7 +232,7 @@ SELECT c, inqud_test.said(c) FROM unnest(ARRAY['INSERT INTO inqud.checkout (proj
   'CREATE SERVER mine FOREIGN DATA WRAPPER inqud OPTIONS (project_id ''CAP-1'')', 'ALTER SERVER shop OPTIONS (ADD base_url ''https://evil.example'')']) AS c;
 SELECT left(answer, 5), count(*) > 30 FROM (SELECT inqud_test.said(format('SELECT inqud.%I(%s)', p.proname,
     (SELECT string_agg('NULL::' || format_type(a, NULL), ', ' ORDER BY i) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (a, i)))) AS answer
-  FROM pg_proc p WHERE p.pronamespace = 'inqud'::regnamespace AND p.proname NOT IN ('_ended_at', '_home', '_is_ended', '_is_final', '_is_known_open', '_workers', '_stats')
+  FROM pg_proc p WHERE p.pronamespace = 'inqud'::regnamespace AND p.proname NOT IN ('_ended_at', '_home', '_is_ended', '_is_final', '_is_known_open', '_workers', '_stats', '_troubles')
     -- these write HTML, of what the caller sees
     AND p.proname !~ '^_(html|duration|bars|report)') t GROUP BY 1;
 RESET ROLE;

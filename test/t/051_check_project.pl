@@ -13,13 +13,14 @@ use FindBin;
 use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
 use Inqud::Shop;
 use JSON::PP ();
+use List::Util qw(uniq);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils ();
 use Test::More;
 
 # The steps that depend on each other, and those that stand alone.
 my @CHAIN = qw(server rights options mapping name connection tls answer credentials route);
-my @STEPS = ('version', @CHAIN, qw(clock worker queue on_status on_status_path webhooks));
+my @STEPS = ('version', @CHAIN, qw(clock ids worker queue trouble on_status on_status_path webhooks trigger));
 
 my $shop = Inqud::Shop->new(
 	emulator => { blackhole => 1 },
@@ -42,8 +43,8 @@ sub check
 	push @seen, $answer->{out}, $answer->{err};
 	my @rows = map { [ split /\|/, $_, 3 ] } split /\n/, $answer->{out};
 
-	is(join(' ', map { $_->[0] } @rows), "@STEPS", "$sql: every step has its row") or diag($answer->{err});
-	return { map { $_->[0] => { ok => $_->[1], detail => $_->[2] } } @rows };
+	is(join(' ', uniq(map { $_->[0] } @rows)), "@STEPS", "$sql: every step has its row") or diag($answer->{err});
+	return { (map { $_->[0] => { ok => $_->[1], detail => $_->[2] } } @rows), triggers => [ map { "$_->[1] $_->[2]" } grep { $_->[0] eq 'trigger' } @rows ] };
 }
 
 # Tests that of the chain everything before a step is good (or null where said),
@@ -106,6 +107,9 @@ step_is($found, 'worker', 'true', qr/process \d+|not needed now/, 'a new project
 step_is($found, 'queue', 'true', qr/^0 checkouts/, 'a new project');
 step_is($found, 'on_status', 'null', qr/not set/, 'a new project');
 step_is($found, 'webhooks', 'null', qr/no secret/, 'a new project');
+step_is($found, 'ids', 'true', qr/as Inqud's do/, 'a new project');
+step_is($found, 'trouble', 'true', qr/has nothing/, 'a new project');
+step_is($found, 'trigger', 'null', qr/no table has a trigger.*calls only/, 'a new project');
 is(scalar($shop->requests), 1, 'one call was made');
 
 $shop->sql($shop->enqueue_sql('1'));
@@ -345,6 +349,92 @@ step_is(check('slow'), 'name', 'null', qr/pause for (?:[5-9]\d\d|1000) s/, 'duri
 is(scalar($shop->requests), $calls, 'during a pause nothing is sent');
 
 # ---------------------------------------------------------------------
+# Identifiers
+# ---------------------------------------------------------------------
+
+# An identifier that does not begin as Inqud's do: a hint when it is set, a step here.
+my %ID = (project => qr/^project_id does not begin with "CAP-"/, token => qr/^token_id does not begin with "TKN-"/);
+my $hinted = $shop->session;
+my $hint = $hinted->query("CREATE SERVER named FOREIGN DATA WRAPPER inqud OPTIONS (project_id 'my-shop', base_url '" . $emu->url . "')");
+
+is($hint->{messages}[0]{message}, 'option "project_id" does not begin with "CAP-"', 'a notice where it is set');
+like($hint->{messages}[0]{hint}, qr/Inqud app/, 'with a hint');
+$hint = $hinted->query("CREATE USER MAPPING FOR PUBLIC SERVER named OPTIONS (token_id 'hush-hush-hush', token_secret 'x')");
+is($hint->{messages}[0]{message}, 'option "token_id" does not begin with "TKN-"', 'and one for the token');
+Inqud::Shop::lacks($hint->{err}, qr/hush/, 'without the token');
+is(join(' ', map { $_->{severity} } @{ $hinted->query("ALTER SERVER named OPTIONS (SET project_id 'CAP-1')")->{messages} }), '', 'none for one that begins well');
+$hinted->close;
+$shop->sql("ALTER SERVER named OPTIONS (SET project_id 'my-shop')");
+step_is(check('named'), 'ids', 'false', $ID{project}, 'a name for an identifier');
+$shop->sql("ALTER SERVER named OPTIONS (SET project_id 'CAP-1'); GRANT USAGE ON FOREIGN SERVER named TO app");
+step_is(check('named'), 'ids', 'false', $ID{token}, 'a name for a token');
+step_is(check('named', role => 'app'), 'ids', 'true', qr/as Inqud's do/, 'which only those hear of who may set it');
+$shop->sql('DROP SERVER named CASCADE');
+
+# ---------------------------------------------------------------------
+# Order triggers
+# ---------------------------------------------------------------------
+
+my @GOOD = ("'order_id={id}'", "'name=Order {id}'", "'return_url=https://shop.example/{id}'");
+
+sub pay
+{
+	my ($name, $table, $how, @arguments) = @_;
+
+	return "CREATE TRIGGER $name AFTER INSERT ON $table $how EXECUTE FUNCTION inqud_order_trigger(" . join(', ', @arguments) . ');';
+}
+
+# Tests what is said of triggers that statements leave, and that reading nothing of the table is enough.
+sub triggers_are
+{
+	my ($name, $sql, @expected) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	$shop->sql($sql);
+	foreach my $role (undef, 'app')
+	{
+		my @is = @{ check('shop', role => $role)->{triggers} };
+
+		is(scalar(grep { ($is[$_] // '') =~ $expected[$_] } 0 .. $#expected), scalar @expected, "$name: said" . ($role ? " to $role" : '')) or diag(join "\n", @is);
+		is(scalar @is, scalar @expected, "$name: and nothing else");
+	}
+	return;
+}
+
+$shop->sql('CREATE TABLE bills (id bigint PRIMARY KEY, total numeric, note text); CREATE SCHEMA "the Shop"; CREATE TABLE "the Shop".bills (id bigint);
+	REVOKE ALL ON bills FROM PUBLIC');
+triggers_are('a good one', pay('pay', 'bills', 'FOR EACH ROW', "'shop'", @GOOD, "'amount={total}'", "'currency=USD'"), qr/^true trigger pay of table public\.bills: fires, and its arguments fit/);
+triggers_are('of another table, too', pay('"Pay"', '"the Shop".bills', 'REFERENCING NEW TABLE AS n FOR EACH STATEMENT', "'shop'", @GOOD),
+	qr/^true trigger "Pay" of table "the Shop"\.bills/, qr/^true trigger pay of/);
+triggers_are('disabled', 'ALTER TABLE bills DISABLE TRIGGER pay; DROP TABLE "the Shop".bills', qr/^false .*is disabled.*ALTER TABLE public\.bills ENABLE TRIGGER pay\.$/);
+triggers_are('for replicated rows', 'ALTER TABLE bills ENABLE REPLICA TRIGGER pay', qr/^false .*replicated rows only.*ENABLE TRIGGER pay\.$/);
+triggers_are('for these, too', 'ALTER TABLE bills ENABLE ALWAYS TRIGGER pay', qr/^true .*replicated rows, too/);
+$shop->sql('ALTER TABLE bills ENABLE TRIGGER pay; ALTER DATABASE postgres SET session_replication_role = replica');
+like(check('shop')->{triggers}[0], qr/^false .*session_replication_role is replica/, 'a session in which it does not fire');
+$shop->sql('ALTER DATABASE postgres RESET session_replication_role');
+triggers_are('a renamed column', 'ALTER TABLE bills RENAME total TO sum', qr/^false .*each row that fires it fails: invalid argument "amount=\{total\}".*no column "total".*create it anew/);
+$shop->raises('INSERT INTO bills VALUES (1, 2)', { state => '22023', detail => qr/no column "total"/, hint => qr/create it anew/ }, 'and the row says the same');
+$shop->raises(pay('brace', 'bills', 'FOR EACH ROW', "'shop'", @GOOD, "'currency={not a name}'") . 'ALTER TABLE bills DISABLE TRIGGER pay; INSERT INTO bills VALUES (1, 2)', { hint => 'Write {{ for a brace.' },
+	'what is no name was hardly meant as one');
+$shop->sql('ALTER TABLE bills RENAME sum TO total; DROP TRIGGER brace ON bills');
+triggers_are('a dropped column', 'ALTER TABLE bills ENABLE TRIGGER pay; ALTER TABLE bills DROP total', qr/^false .*no column "total"/);
+triggers_are('a column of another type', 'ALTER TABLE bills ADD total date', qr/^false .*each row that fires it fails: .*total/);
+triggers_are('an argument that is missing', 'DROP TRIGGER pay ON bills; ' . pay('pay', 'bills', 'FOR EACH ROW', "'shop'", $GOOD[0]), qr/^false .*needs an argument "name=\.\.\."/);
+triggers_are('no argument', 'DROP TRIGGER pay ON bills; ' . pay('pay', 'bills', 'FOR EACH ROW'), qr/^false .*needs the project/);
+triggers_are('before the row', 'DROP TRIGGER pay ON bills; ' . pay('pay', 'bills', 'FOR EACH ROW', "'shop'", @GOOD) =~ s/AFTER/BEFORE/r, qr/^false .*must be fired after/);
+triggers_are('without a transition table', 'DROP TRIGGER pay ON bills; ' . pay('pay', 'bills', 'FOR EACH STATEMENT', "'shop'", @GOOD), qr/^false .*transition table.*REFERENCING/);
+triggers_are('of another project', 'DROP TRIGGER pay ON bills; ' . pay('pay', 'bills', 'FOR EACH ROW', "'filed'", @GOOD), qr/^null no table has a trigger/);
+triggers_are('of a server that is gone', 'DROP TRIGGER pay ON bills; ' . pay('pay', 'bills', 'FOR EACH ROW', "'former'", @GOOD), qr/^false .*names server "former", which does not exist.*renamed/);
+triggers_are('of a partitioned table', 'DROP TABLE bills; CREATE TABLE bills (id bigint) PARTITION BY LIST (id); CREATE TABLE bills_1 PARTITION OF bills FOR VALUES IN (1); CREATE TABLE bills_2 PARTITION OF bills DEFAULT;'
+	. pay('pay', 'bills', 'FOR EACH ROW', "'shop'", @GOOD), qr/^true .*public\.bills: fires/);
+triggers_are('disabled for a partition', 'ALTER TABLE bills_2 DISABLE TRIGGER pay', qr/^true .*public\.bills: fires/, qr/^false .*public\.bills_2: is disabled/);
+my $locker = $shop->session;
+$locker->query_safe('BEGIN; LOCK TABLE bills');
+like(join(' ', @{ check('shop')->{triggers} }), qr/^null a trigger of table public\.bills was not looked at, since the table is locked/, 'a lock is not waited for');
+$locker->close;
+$shop->sql('DROP TABLE bills');
+
+# ---------------------------------------------------------------------
 # Cancel
 # ---------------------------------------------------------------------
 
@@ -391,6 +481,21 @@ step_is(check('shop'), 'worker', 'false', qr/inqud_worker_start/, 'a stopped wor
 step_is(check('shop', role => 'app'), 'worker', 'false', qr/inqud_worker_start/, 'a stopped worker, for the application');
 $shop->sql($shop->enqueue_sql('2'));
 step_is(check('shop'), 'queue', 'true', qr/^1 checkouts to be sent/, 'what waits');
+step_is(check('shop'), 'trouble', 'false', qr/no worker: SELECT inqud_worker_start\(\)/, 'what waits');
+
+# All that inqud.trouble says of the project is said, to those who see it, and of no other one.
+$shop->sql(q{CREATE TABLE kept AS SELECT * FROM inqud.checkout WHERE order_id = '2'});
+foreach my $fault (split /\n/, $shop->sql(q{SELECT unnest(ARRAY['auth', 'route', 'throttled', 'no_right', 'no_key', 'project_changed', 'no_server', 'descriptors', 'no_owner', 'unreachable', 'crashed', 'failed', 'CONFLICT', 'WORD'])}))
+{
+	$shop->sql($fault eq 'failed' ? "UPDATE inqud.checkout SET state = 'failed', error = 'x', fault = NULL WHERE order_id = '2'"
+		: $fault =~ /^[A-Z]/ ? "UPDATE inqud.checkout SET state = 'open', checkout_id = 'CCO-2', status = '$fault', error = NULL, fault = NULL WHERE order_id = '2'"
+		: "UPDATE inqud.checkout SET state = 'queued', error = 'x', fault = '$fault' WHERE order_id = '2'");
+	my ($word, $advice) = split /\|/, $shop->sql("SELECT trouble, advice FROM inqud.trouble WHERE order_id = '2' AND trouble <> 'foreign' ORDER BY trouble = 'not picked up' LIMIT 1");
+
+	like(check('shop')->{trouble}{detail}, qr/(?:^|; )\Q$word\E(?: \(\d+ times\))?: \Q$advice\E/, "$fault: $word");
+}
+step_is(check('shop', role => 'app'), 'trouble', 'true', qr/nothing that this role may see/, 'app sees no trouble of others');
+$shop->sql(q{DELETE FROM inqud.checkout WHERE order_id = '2'; INSERT INTO inqud.checkout OVERRIDING SYSTEM VALUE SELECT * FROM kept; DROP TABLE kept});
 $shop->sql("UPDATE inqud.queue SET due_at = now() - interval '5 minutes' WHERE kind = 'create'");
 step_is(check('shop'), 'queue', 'false', qr/^1 checkouts should have been sent.*inqud\.trouble/, 'what is overdue');
 $shop->sql('UPDATE inqud.queue SET home = home + 1');
