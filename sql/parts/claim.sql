@@ -348,7 +348,8 @@ BEGIN
 		WHERE k.checkout = _claim_alone.id RETURNING * INTO q;
 	SELECT * INTO c FROM inqud.checkout k WHERE k.id = _claim_alone.id;
 	paid_by := (SELECT min(s.id) FROM inqud.checkout s
-		WHERE s.project = c.project AND s.order_id = c.order_id AND NOT s.current AND s.status = 'SUCCESS');
+		WHERE s.project = c.project AND s.order_id = c.order_id AND NOT s.current
+			AND s.paid_at IS NOT NULL AND s.money_event IS NOT NULL);
 	IF q.kind = 'create' AND paid_by IS NOT NULL THEN
 		PERFORM inqud._drop_paid(id, paid_by);
 	ELSE
