@@ -81,9 +81,9 @@ DECLARE
 	paid bigint;
 	said CONSTANT text := format('the order was changed by %s after it was paid: %s', role, changed);
 BEGIN
-	SELECT k.id INTO paid FROM inqud._of_order(project, before) k WHERE k.status = 'SUCCESS' LIMIT 1;
+	SELECT k.id INTO paid FROM inqud._of_order(project, before) k WHERE k.paid_at IS NOT NULL LIMIT 1;
 	IF NOT FOUND AND after IS DISTINCT FROM before THEN
-		SELECT k.id INTO paid FROM inqud._of_order(project, after) k WHERE k.status = 'SUCCESS' LIMIT 1;
+		SELECT k.id INTO paid FROM inqud._of_order(project, after) k WHERE k.paid_at IS NOT NULL LIMIT 1;
 	END IF;
 	IF paid IS NOT NULL AND NOT EXISTS (SELECT FROM inqud.event e
 			WHERE e.checkout = paid AND e.kind = 'order changed' AND e.at >= now() AND e.detail = said) THEN
