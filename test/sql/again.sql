@@ -134,6 +134,11 @@ SELECT inqud_test.clerk($$UPDATE inqud_test.orders SET total = 11, title = NULL 
 SELECT inqud_test.clerk($$UPDATE inqud_test.orders SET id = 100 WHERE id = 1$$);
 SELECT inqud_test.clerk($$UPDATE inqud_test.orders SET id = 1, total = 12 WHERE id = 100$$);
 SELECT * FROM inqud_test.rows();
+-- ... also when Inqud says another word since.
+UPDATE inqud.checkout SET status = 'EXPIRED' WHERE order_id = '1';
+SELECT inqud_test.clerk($$UPDATE inqud_test.orders SET total = 10 WHERE id = 1$$);
+UPDATE inqud.checkout SET status = 'SUCCESS' WHERE order_id = '1';
+SELECT * FROM inqud_test.rows();
 -- An expired one: another price is a new order, for which a role needs the right.
 SELECT inqud_test.clerk($$UPDATE inqud_test.orders SET total = 21 WHERE id = 2$$);
 UPDATE inqud_test.orders SET total = 21 WHERE id = 2;
