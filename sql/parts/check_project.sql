@@ -3,19 +3,19 @@
  *		What inqud_check_project looks up, and the function itself, which is written in C.
  */
 
-/* What inqud_check_project looks up, only of checkouts whose owner the role is a member of. */
-CREATE FUNCTION inqud._check(project text, project_id text, home bigint, role name,
+/* What inqud_check_project looks up, only of checkouts on which the role may act. */
+CREATE FUNCTION inqud._check(server_id integer, project text, project_id text, home bigint, role oid,
 		OUT queued bigint, OUT overdue bigint, OUT elsewhere bigint, OUT other_project bigint,
 		OUT checkout_id text)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	WITH mine AS (
-		SELECT r.rolname FROM pg_roles r WHERE pg_has_role(_check.role, r.oid, 'USAGE')
+		SELECT r.id FROM inqud.known_role r WHERE inqud._may_act(_check.role, r.id)
 	)
 	SELECT q.queued, q.overdue, q.elsewhere, q.other_project,
 		(SELECT k.checkout_id FROM inqud.checkout k
-			WHERE k.project = _check.project AND k.project_id = _check.project_id
-				AND k.owner = _check.role AND k.checkout_id IS NOT NULL
+			WHERE k.server_id = _check.server_id AND k.project_id = _check.project_id
+				AND inqud._role_oid(k.owner_id) = _check.role AND k.checkout_id IS NOT NULL
 			ORDER BY k.id DESC LIMIT 1)
 	FROM (
 		SELECT count(*) FILTER (WHERE w.kind = 'create' AND w.home = _check.home) AS queued,
@@ -24,7 +24,9 @@ BEGIN ATOMIC
 			count(*) FILTER (WHERE w.home <> _check.home) AS elsewhere,
 			count(*) FILTER (WHERE k.project_id <> _check.project_id) AS other_project
 		FROM inqud.queue w JOIN inqud.checkout k ON k.id = w.checkout
-		WHERE w.project = _check.project AND k.owner IN (SELECT m.rolname FROM mine m)
+		WHERE w.server_id IN (SELECT n.id FROM inqud.known_server n
+				WHERE n.id = _check.server_id OR n.home <> _check.home AND n.name = _check.project)
+			AND k.owner_id IN (SELECT m.id FROM mine m)
 	) AS q;
 END;
 

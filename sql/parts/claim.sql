@@ -7,39 +7,39 @@
  */
 
 /* When the next row of one project and kind is due, of those that are not due before "since". */
-CREATE FUNCTION inqud._next(home bigint, project text, kind text, since timestamptz) RETURNS timestamptz
+CREATE FUNCTION inqud._next(home bigint, server_id integer, kind text, since timestamptz) RETURNS timestamptz
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF kind = 'call' THEN
 		RETURN (SELECT k.due_at FROM inqud.call k
-			WHERE k.home = _next.home AND k.project = _next.project AND k.due_at >= since
+			WHERE k.home = _next.home AND k.server_id = _next.server_id AND k.due_at >= since
 			ORDER BY k.due_at LIMIT 1);
 	END IF;
 	RETURN (SELECT q.due_at FROM inqud.queue q
-		WHERE q.home = _next.home AND q.project = _next.project AND q.kind = _next.kind AND q.due_at >= since
+		WHERE q.home = _next.home AND q.server_id = _next.server_id AND q.kind = _next.kind AND q.due_at >= since
 			AND q.lease IS NULL AND q.crashes = 0
 		ORDER BY q.due_at LIMIT 1);
 END
 $$;
 
-/* The first project that has something to do, of those behind "low" and before "high" (null = no end). */
-CREATE FUNCTION inqud._first_project(home bigint, low text, high text) RETURNS text
+/* The first server's entry that has something to do, of those behind "low" and before "high" (null = no end). */
+CREATE FUNCTION inqud._first_server(home bigint, low integer, high integer) RETURNS integer
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF high IS NULL THEN
-		RETURN least((SELECT q.project FROM inqud.queue q
-				WHERE q.home = _first_project.home AND q.project > low AND q.due_at IS NOT NULL
-				ORDER BY q.project LIMIT 1),
-			(SELECT k.project FROM inqud.call k
-				WHERE k.home = _first_project.home AND k.project > low
-				ORDER BY k.project LIMIT 1));
+		RETURN least((SELECT q.server_id FROM inqud.queue q
+				WHERE q.home = _first_server.home AND q.server_id > low AND q.due_at IS NOT NULL
+				ORDER BY q.server_id LIMIT 1),
+			(SELECT k.server_id FROM inqud.call k
+				WHERE k.home = _first_server.home AND k.server_id > low
+				ORDER BY k.server_id LIMIT 1));
 	END IF;
-	RETURN least((SELECT q.project FROM inqud.queue q
-			WHERE q.home = _first_project.home AND q.project > low AND q.project < high AND q.due_at IS NOT NULL
-			ORDER BY q.project LIMIT 1),
-		(SELECT k.project FROM inqud.call k
-			WHERE k.home = _first_project.home AND k.project > low AND k.project < high
-			ORDER BY k.project LIMIT 1));
+	RETURN least((SELECT q.server_id FROM inqud.queue q
+			WHERE q.home = _first_server.home AND q.server_id > low AND q.server_id < high AND q.due_at IS NOT NULL
+			ORDER BY q.server_id LIMIT 1),
+		(SELECT k.server_id FROM inqud.call k
+			WHERE k.home = _first_server.home AND k.server_id > low AND k.server_id < high
+			ORDER BY k.server_id LIMIT 1));
 END
 $$;
 
@@ -50,41 +50,41 @@ $$;
  * Like all that is called on an order's way it is no function in SQL, which would
  * be planned at each call.
  */
-CREATE FUNCTION inqud._due(home bigint, known text[] DEFAULT '{}', since timestamptz DEFAULT '-infinity')
-		RETURNS TABLE (project text, kind text, due_at timestamptz)
+CREATE FUNCTION inqud._due(home bigint, known integer[] DEFAULT '{}', since timestamptz DEFAULT '-infinity')
+		RETURNS TABLE (server_id integer, kind text, due_at timestamptz)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
 	RETURN QUERY
 	WITH RECURSIVE gap(low, high) AS (
-		SELECT p.name, lead(p.name) OVER (ORDER BY p.name)
-		FROM (SELECT '' UNION ALL SELECT unnest(known)) p(name)
-	), other(name, high) AS (
-		SELECT inqud._first_project(home, g.low, g.high), g.high FROM gap g
+		SELECT p.id, lead(p.id) OVER (ORDER BY p.id)
+		FROM (SELECT 0 UNION ALL SELECT unnest(known)) p(id)
+	), other(id, high) AS (
+		SELECT inqud._first_server(home, g.low, g.high), g.high FROM gap g
 		UNION ALL
-		SELECT inqud._first_project(home, o.name, o.high), o.high FROM other o WHERE o.name IS NOT NULL
-	), looked_at(name, since) AS (
-		SELECT g.low, _due.since FROM gap g WHERE g.low <> ''
+		SELECT inqud._first_server(home, o.id, o.high), o.high FROM other o WHERE o.id IS NOT NULL
+	), looked_at(id, since) AS (
+		SELECT g.low, _due.since FROM gap g WHERE g.low <> 0
 		UNION ALL
-		SELECT o.name, '-infinity' FROM other o WHERE o.name IS NOT NULL
+		SELECT o.id, '-infinity' FROM other o WHERE o.id IS NOT NULL
 	)
-	SELECT l.name, w.kind, d.due_at FROM looked_at l, (VALUES ('create'), ('read'), ('call')) w(kind),
-		LATERAL (SELECT inqud._next(home, l.name, w.kind, l.since) AS due_at OFFSET 0) d
+	SELECT l.id, w.kind, d.due_at FROM looked_at l, (VALUES ('create'), ('read'), ('call')) w(kind),
+		LATERAL (SELECT inqud._next(home, l.id, w.kind, l.since) AS due_at OFFSET 0) d
 	WHERE d.due_at IS NOT NULL;
 END
 $$;
 
 /* What the worker has to do, by project and kind, and when; "known" and "since" as for _due. */
-CREATE FUNCTION inqud._next_due(home bigint, known text[] DEFAULT '{}', since timestamptz DEFAULT '-infinity')
-		RETURNS TABLE (project text, kind text, due_at timestamptz)
+CREATE FUNCTION inqud._next_due(home bigint, known integer[] DEFAULT '{}', since timestamptz DEFAULT '-infinity')
+		RETURNS TABLE (server_id integer, kind text, due_at timestamptz)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF EXISTS (SELECT FROM inqud.inbox i WHERE i.home = _next_due.home) THEN
 		PERFORM inqud._inbox(home);
-		RETURN QUERY SELECT i.project, CASE WHEN i.checkout IS NULL THEN 'found' ELSE 'inbox' END, min(i.due_at)
+		RETURN QUERY SELECT i.server_id, CASE WHEN i.checkout IS NULL THEN 'found' ELSE 'inbox' END, min(i.due_at)
 			FROM inqud.inbox i WHERE i.home = _next_due.home AND i.crashes = 0 GROUP BY 1, 2;
 	END IF;
-	RETURN QUERY SELECT d.project, d.kind, d.due_at FROM inqud._due(home, known, since) d;
+	RETURN QUERY SELECT d.server_id, d.kind, d.due_at FROM inqud._due(home, known, since) d;
 END
 $$;
 
@@ -92,7 +92,7 @@ $$;
 CREATE FUNCTION inqud._task(q inqud.queue, c inqud.checkout) RETURNS inqud._task
 	LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN ROW((q).checkout, (q).kind, (q).lease, (q).poke, (q).attempts, (q).answers, (q).due_at, (c).project, (c).project_id,
-		(c).owner::text, (c).checkout_id, (c).status, (c).order_id, (c).name, (c).type, (c).amount::text, (c).currency,
+		inqud._role_oid((c).owner_id), (c).owner_id, (c).checkout_id, (c).status, (c).order_id, (c).name, (c).type, (c).amount::text, (c).currency,
 		(c).return_url, (c).expires_at, (c).extra::text)::inqud._task;
 
 /*
@@ -134,7 +134,7 @@ $$;
  * done before are dead, and stay in the index while another session holds an old
  * snapshot.
  */
-CREATE FUNCTION inqud._claim(home bigint, project text, n integer, lease bigint,
+CREATE FUNCTION inqud._claim(home bigint, server_id integer, n integer, lease bigint,
 		since timestamptz DEFAULT '-infinity') RETURNS SETOF inqud._task
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -145,7 +145,7 @@ BEGIN
 	FOR r IN
 		WITH due AS MATERIALIZED (
 			SELECT q.checkout FROM inqud.queue q
-			WHERE q.home = _claim.home AND q.project = _claim.project AND q.kind = 'create'
+			WHERE q.home = _claim.home AND q.server_id = _claim.server_id AND q.kind = 'create'
 				AND q.due_at BETWEEN since AND till AND q.lease IS NULL AND q.crashes = 0
 			ORDER BY q.due_at LIMIT n
 			FOR NO KEY UPDATE SKIP LOCKED
@@ -156,7 +156,7 @@ BEGIN
 		)
 		SELECT inqud._task(mine::inqud.queue, c) AS task,
 			(SELECT min(s.id) FROM inqud.checkout s
-			 WHERE s.project = c.project AND s.order_id = c.order_id AND NOT s.current
+			 WHERE s.server_id = c.server_id AND s.order_id = c.order_id AND NOT s.current
 				AND s.paid_at IS NOT NULL AND s.money_event IS NOT NULL) AS paid_by
 		FROM mine JOIN inqud.checkout c ON c.id = mine.checkout
 		ORDER BY mine.due_at
@@ -171,7 +171,7 @@ END
 $$;
 
 /* Reads that were asked for and are due. */
-CREATE FUNCTION inqud._asked(home bigint, project text, n integer,
+CREATE FUNCTION inqud._asked(home bigint, server_id integer, n integer,
 		since timestamptz DEFAULT '-infinity') RETURNS SETOF inqud._task
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -181,7 +181,7 @@ BEGIN
 	RETURN QUERY
 		SELECT (t).* FROM (
 			SELECT inqud._task(q, c) AS t FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
-			WHERE q.home = _asked.home AND q.project = _asked.project AND q.kind = 'read'
+			WHERE q.home = _asked.home AND q.server_id = _asked.server_id AND q.kind = 'read'
 				AND q.due_at BETWEEN since AND till AND q.crashes = 0
 			ORDER BY q.due_at LIMIT n) s;
 END
@@ -285,7 +285,7 @@ CREATE FUNCTION inqud._alone_after(crashes integer) RETURNS double precision
  * The suspects and in how many seconds each is due, for a worker that starts.  A call that
  * is counted twice or more has ended the worker alone, which is recorded here.
  */
-CREATE FUNCTION inqud._suspects(home bigint) RETURNS TABLE (checkout bigint, project text, due_in double precision)
+CREATE FUNCTION inqud._suspects(home bigint) RETURNS TABLE (checkout bigint, server_id integer, due_in double precision)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = on AS $$
 #variable_conflict use_column
 BEGIN
@@ -302,14 +302,14 @@ BEGIN
 	)
 	INSERT INTO inqud.event (checkout, kind, detail) SELECT t.id, 'error', t.error FROM told t;
 	RETURN QUERY
-		SELECT q.checkout, q.project, CASE WHEN q.due_at IS NOT NULL
+		SELECT q.checkout, q.server_id, CASE WHEN q.due_at IS NOT NULL
 				THEN extract(epoch FROM q.due_at - clock_timestamp())::double precision
 				ELSE inqud._alone_after(q.crashes) END
 		FROM inqud.queue q WHERE q.home = _suspects.home AND q.crashes > 0
 		UNION ALL
-		SELECT -min(i.id), i.project, extract(epoch FROM min(i.due_at) - clock_timestamp())::double precision
+		SELECT -min(i.id), i.server_id, extract(epoch FROM min(i.due_at) - clock_timestamp())::double precision
 		FROM inqud.inbox i WHERE i.home = _suspects.home AND i.crashes > 0 AND i.checkout IS NULL
-		GROUP BY i.project, i.checkout_id;
+		GROUP BY i.server_id, i.checkout_id;
 END
 $$;
 
@@ -329,9 +329,9 @@ BEGIN
 	IF id < 0 THEN
 		UPDATE inqud.inbox i SET crashes = i.crashes + 1,
 				due_at = clock_timestamp() + inqud._alone_after(i.crashes + 1) * interval '1 second'
-			FROM inqud.inbox b WHERE b.id = -_claim_alone.id AND i.project = b.project AND i.checkout_id = b.checkout_id
+			FROM inqud.inbox b WHERE b.id = -_claim_alone.id AND i.server_id = b.server_id AND i.checkout_id = b.checkout_id
 				AND i.checkout IS NULL AND i.crashes > 0;
-		RETURN QUERY SELECT t.* FROM inqud.inbox b, inqud._found(b.home, b.project, 1, b.checkout_id) t
+		RETURN QUERY SELECT t.* FROM inqud.inbox b, inqud._found(b.home, b.server_id, 1, b.checkout_id) t
 			WHERE b.id = -_claim_alone.id AND b.crashes > 0;
 		RETURN;
 	END IF;
@@ -348,7 +348,7 @@ BEGIN
 		WHERE k.checkout = _claim_alone.id RETURNING * INTO q;
 	SELECT * INTO c FROM inqud.checkout k WHERE k.id = _claim_alone.id;
 	paid_by := (SELECT min(s.id) FROM inqud.checkout s
-		WHERE s.project = c.project AND s.order_id = c.order_id AND NOT s.current AND s.status = 'SUCCESS');
+		WHERE s.server_id = c.server_id AND s.order_id = c.order_id AND NOT s.current AND s.status = 'SUCCESS');
 	IF q.kind = 'create' AND paid_by IS NOT NULL THEN
 		PERFORM inqud._drop_paid(id, paid_by);
 	ELSE
@@ -374,7 +374,7 @@ CREATE FUNCTION inqud._tried(id bigint, answered boolean) RETURNS boolean
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	UPDATE inqud.inbox i SET crashes = CASE WHEN answered THEN 0 ELSE greatest(i.crashes - 1, 1) END
-		FROM inqud.inbox b WHERE b.id = -_tried.id AND i.project = b.project AND i.checkout_id = b.checkout_id
+		FROM inqud.inbox b WHERE b.id = -_tried.id AND i.server_id = b.server_id AND i.checkout_id = b.checkout_id
 			AND i.crashes > 0;
 	PERFORM FROM inqud.queue q WHERE q.checkout = _tried.id FOR NO KEY UPDATE SKIP LOCKED;
 	IF NOT FOUND THEN
@@ -387,29 +387,31 @@ END
 $$;
 
 /*
- * Makes creates due that wait without a counted attempt: those that lacked a right or
- * a mapping, since something has changed, and those of projects of which an account
- * has changed that was held back.
+ * Makes calls due that wait without a counted attempt: those that lacked a right or
+ * a mapping, since something has changed, and creates of projects of which an account
+ * has changed that was held back.  Not those whose server or owner is still missing.
  */
-CREATE FUNCTION inqud._release_held(home bigint, projects text[]) RETURNS void
+CREATE FUNCTION inqud._release_held(home bigint, servers integer[]) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp
 	AS $$
 	WITH held AS MATERIALIZED (
 		SELECT q.checkout FROM inqud.queue q
-		WHERE q.home = $1 AND q.kind = 'create' AND q.lease IS NULL AND q.attempts = 0
-			AND q.due_at > clock_timestamp()
-			AND (q.project = ANY ($2) OR EXISTS (SELECT FROM inqud.checkout k WHERE k.id = q.checkout
-				AND k.fault IN ('no_owner', 'no_server', 'no_right', 'no_key', 'options', 'project_changed')))
+		WHERE q.home = $1 AND q.due_at > clock_timestamp()
+			AND (q.kind = 'read' OR q.lease IS NULL AND q.attempts = 0)
+			AND q.server_id = ANY (ARRAY(SELECT n.id FROM inqud.known_server n JOIN pg_foreign_server s ON s.oid = n.oid WHERE n.home = $1))
+			AND (q.server_id = ANY ($2) AND q.kind = 'create' OR EXISTS (SELECT FROM inqud.checkout k WHERE k.id = q.checkout
+				AND (k.fault IN ('no_server', 'no_right', 'no_key', 'options', 'project_changed')
+					OR k.fault = 'no_owner' AND EXISTS (SELECT FROM pg_roles r WHERE r.oid = inqud._role_oid(k.owner_id)))))
 		FOR NO KEY UPDATE SKIP LOCKED)
 	UPDATE inqud.queue q SET due_at = clock_timestamp()
 	FROM held WHERE q.checkout = held.checkout
 	$$;
 
 /* The checkouts whose reads the worker schedules in memory; no index has them. */
-CREATE FUNCTION inqud._followed(home bigint) RETURNS TABLE (checkout bigint, project text, phase text, tail_from timestamptz)
+CREATE FUNCTION inqud._followed(home bigint) RETURNS TABLE (checkout bigint, server_id integer, phase text, tail_from timestamptz)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = on
 	AS $$
-	SELECT q.checkout, q.project, q.phase, q.tail_from
+	SELECT q.checkout, q.server_id, q.phase, q.tail_from
 	FROM inqud.queue q WHERE q.home = $1 AND q.kind = 'read' AND q.due_at IS NULL AND q.crashes = 0
 	$$;
 

@@ -4,12 +4,12 @@
  */
 
 /* All checkouts of an order; written so that the two partial indexes serve it. */
-CREATE FUNCTION inqud._of_order(project text, order_id text) RETURNS SETOF inqud.checkout
+CREATE FUNCTION inqud._of_order(server_id integer, order_id text) RETURNS SETOF inqud.checkout
 	LANGUAGE sql STABLE
 BEGIN ATOMIC
-	SELECT k.* FROM inqud.checkout k WHERE k.project = $1 AND k.order_id = $2 AND k.current
+	SELECT k.* FROM inqud.checkout k WHERE k.server_id = $1 AND k.order_id = $2 AND k.current
 	UNION ALL
-	SELECT k.* FROM inqud.checkout k WHERE k.project = $1 AND k.order_id = $2 AND NOT k.current;
+	SELECT k.* FROM inqud.checkout k WHERE k.server_id = $1 AND k.order_id = $2 AND NOT k.current;
 END;
 
 /*
@@ -18,14 +18,14 @@ END;
  * whatever Inqud says of it since, until inqud_cancel gives the order free.  What was made
  * at Inqud without a return_url differs in nothing by that.
  */
-CREATE FUNCTION inqud._again(project text, owner name, o inqud._order) RETURNS inqud.checkout
+CREATE FUNCTION inqud._again(server_id integer, project text, role oid, o inqud._order) RETURNS inqud.checkout
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	c inqud.checkout;
 	differs text;
 BEGIN
-	SELECT * INTO c FROM inqud._of_order(_again.project, o.order_id) k
+	SELECT * INTO c FROM inqud._of_order(_again.server_id, o.order_id) k
 		WHERE (k.current OR k.money_event IS NOT NULL AND (k.paid_at IS NOT NULL OR k.canceled_at IS NULL))
 		ORDER BY k.paid_at IS NOT NULL AND k.money_event IS NOT NULL DESC,
 			k.current AND (k.state IN ('queued', 'open') OR k.money_event IS NOT NULL) DESC,
@@ -34,10 +34,10 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN NULL;
 	END IF;
-	IF NOT coalesce((SELECT pg_has_role(_again.owner, r.oid, 'USAGE') FROM pg_roles r WHERE r.rolname = c.owner), false) THEN
+	IF NOT inqud._may_act(role, c.owner_id) THEN
 		RAISE insufficient_privilege USING
 			MESSAGE = format('permission denied for order "%s"', o.order_id),
-			DETAIL = format('The order has a checkout in project "%s" that belongs to another role.', project);
+			DETAIL = format('The order has a checkout in project "%s" that belongs to another role.', _again.project);
 	END IF;
 	IF c.state IN ('queued', 'open') OR c.money_event IS NOT NULL THEN
 		differs := concat_ws(', ',
@@ -50,7 +50,7 @@ BEGIN
 		IF differs <> '' THEN
 			RAISE unique_violation USING
 				MESSAGE = format('order "%s" already has another checkout', o.order_id),
-				DETAIL = format('Checkout %s of project "%s" differs in: %s.', c.id, project, differs),
+				DETAIL = format('Checkout %s of project "%s" differs in: %s.', c.id, _again.project, differs),
 				HINT = 'If two tables use the same numbers, give order_id a prefix; to change an unpaid order, call inqud_cancel first.';
 		END IF;
 		RETURN c;
@@ -76,15 +76,15 @@ $$;
  * Notes that an order was changed that is paid, by its number before or after the change;
  * false when neither is paid.  Several events of a deferred trigger are noted once.
  */
-CREATE FUNCTION inqud._note_changed(project text, before text, after text, role name, changed text) RETURNS boolean
+CREATE FUNCTION inqud._note_changed(server_id integer, before text, after text, role name, changed text) RETURNS boolean
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	paid bigint;
 	said CONSTANT text := format('the order was changed by %s after it was paid: %s', role, changed);
 BEGIN
-	SELECT k.id INTO paid FROM inqud._of_order(project, before) k WHERE k.paid_at IS NOT NULL LIMIT 1;
+	SELECT k.id INTO paid FROM inqud._of_order(server_id, before) k WHERE k.paid_at IS NOT NULL LIMIT 1;
 	IF NOT FOUND AND after IS DISTINCT FROM before THEN
-		SELECT k.id INTO paid FROM inqud._of_order(project, after) k WHERE k.paid_at IS NOT NULL LIMIT 1;
+		SELECT k.id INTO paid FROM inqud._of_order(server_id, after) k WHERE k.paid_at IS NOT NULL LIMIT 1;
 	END IF;
 	IF paid IS NOT NULL AND NOT EXISTS (SELECT FROM inqud.event e
 			WHERE e.checkout = paid AND e.kind = 'order changed' AND e.at >= now() AND e.detail = said) THEN

@@ -15,12 +15,12 @@ CREATE FUNCTION inqud._notice(checkout bigint, project text, state text, status 
 CREATE FUNCTION inqud._call(checkouts bigint[]) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	INSERT INTO inqud.call AS k (checkout, home, project, due_at)
-		SELECT c.id, inqud._home(), c.project, clock_timestamp()
+	INSERT INTO inqud.call AS k (checkout, home, server_id, due_at)
+		SELECT c.id, inqud._home(), c.server_id, clock_timestamp()
 		FROM inqud.checkout c
-		WHERE c.id = ANY (checkouts) AND c.project = ANY (ARRAY(
-			SELECT s.srvname::text FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-			WHERE o.option_name = 'on_status'))
+		WHERE c.id = ANY (checkouts) AND c.server_id = ANY (ARRAY(
+			SELECT n.id FROM inqud.known_server n JOIN pg_foreign_server s ON s.oid = n.oid, pg_options_to_table(s.srvoptions) o
+			WHERE n.home = inqud._home() AND o.option_name = 'on_status'))
 	ON CONFLICT (checkout) DO UPDATE
 		SET poke = k.poke + 1, due_at = least(k.due_at, excluded.due_at), home = excluded.home;
 END
@@ -43,7 +43,7 @@ $$;
  * it may end the worker, so C asks for it when nothing else is under way.  "since":
  * see _claim.  due_at is that of before.
  */
-CREATE FUNCTION inqud._take_calls(home bigint, project text, n integer, again boolean,
+CREATE FUNCTION inqud._take_calls(home bigint, server_id integer, n integer, again boolean,
 		since timestamptz DEFAULT '-infinity')
 		RETURNS TABLE (checkout bigint, poke integer, attempts integer, due_at timestamptz)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -55,7 +55,7 @@ BEGIN
 	RETURN QUERY
 		WITH due AS MATERIALIZED (
 			SELECT k.checkout, k.attempts, k.due_at FROM inqud.call k
-			WHERE k.home = _take_calls.home AND k.project = _take_calls.project
+			WHERE k.home = _take_calls.home AND k.server_id = _take_calls.server_id
 				AND k.due_at BETWEEN since AND till
 				AND (again OR k.attempts = 0)
 			ORDER BY k.due_at LIMIT n

@@ -7,14 +7,13 @@
  */
 
 /* Locks and returns a checkout that the role may act on.  One of another role does not exist for it. */
-CREATE FUNCTION inqud._lock_own(id bigint, role name) RETURNS inqud.checkout
+CREATE FUNCTION inqud._lock_own(id bigint, role oid) RETURNS inqud.checkout
 	LANGUAGE plpgsql AS $$
 DECLARE
 	c inqud.checkout;
 BEGIN
 	SELECT * INTO c FROM inqud.checkout k WHERE k.id = _lock_own.id
-		AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = k.owner AND pg_has_role(_lock_own.role, r.oid, 'USAGE'))
-		FOR NO KEY UPDATE;
+		AND inqud._may_act(role, k.owner_id) FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
 		RAISE undefined_object USING MESSAGE = format('checkout %s does not exist', id);
 	END IF;
@@ -23,15 +22,15 @@ END
 $$;
 
 /* Makes a checkout due now, or when the rule for reads allows. */
-CREATE FUNCTION inqud._refresh(id bigint, role name) RETURNS inqud.checkout
+CREATE FUNCTION inqud._refresh(id bigint, role oid) RETURNS inqud.checkout
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	c inqud.checkout := inqud._lock_own(id, role);
 BEGIN
 	IF c.checkout_id IS NOT NULL THEN
-		INSERT INTO inqud.queue AS q (checkout, home, project, kind, due_at, poke, phase, tail_from)
-			VALUES (c.id, inqud._home(), c.project, 'read', clock_timestamp(), 1,
+		INSERT INTO inqud.queue AS q (checkout, home, server_id, kind, due_at, poke, phase, tail_from)
+			VALUES (c.id, inqud._home(), c.server_id, 'read', clock_timestamp(), 1,
 				CASE WHEN c.state = 'closed' THEN 'check' ELSE 'active' END,
 				CASE WHEN c.state = 'closed' THEN c.closed_at ELSE greatest(coalesce(c.expires_at, clock_timestamp()), c.created_at) END)
 			ON CONFLICT (checkout) DO UPDATE
@@ -49,7 +48,7 @@ END
 $$;
 
 /* Queues a failed checkout again. */
-CREATE FUNCTION inqud._retry(id bigint, role name) RETURNS inqud.checkout
+CREATE FUNCTION inqud._retry(id bigint, role oid) RETURNS inqud.checkout
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -67,8 +66,8 @@ BEGIN
 	END IF;
 	UPDATE inqud.checkout k SET state = 'queued', updated_at = clock_timestamp()
 		WHERE k.id = c.id RETURNING * INTO c;
-	INSERT INTO inqud.queue (checkout, home, project, kind, due_at)
-		VALUES (c.id, inqud._home(), c.project, 'create', clock_timestamp());
+	INSERT INTO inqud.queue (checkout, home, server_id, kind, due_at)
+		VALUES (c.id, inqud._home(), c.server_id, 'create', clock_timestamp());
 	PERFORM inqud._event(c.id, 'retried', NULL);
 	PERFORM inqud._notify(c);
 	RETURN c;
@@ -76,7 +75,7 @@ END
 $$;
 
 /* Cancels a checkout, so that its order can have another one. */
-CREATE FUNCTION inqud._cancel(id bigint, role name) RETURNS inqud.checkout
+CREATE FUNCTION inqud._cancel(id bigint, role oid) RETURNS inqud.checkout
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	c inqud.checkout := inqud._lock_own(id, role);
@@ -117,7 +116,7 @@ $$;
  * Notes that a person has dealt with what stands of a checkout in inqud._unsettled.  Events
  * with a greater number stand there anew.
  */
-CREATE FUNCTION inqud._resolve(id bigint, note text, role name) RETURNS inqud.checkout
+CREATE FUNCTION inqud._resolve(id bigint, note text, role oid) RETURNS inqud.checkout
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -126,19 +125,17 @@ BEGIN
 	SELECT * INTO c FROM inqud.checkout k WHERE k.id = _resolve.id;
 	IF NOT FOUND THEN
 		RAISE undefined_object USING MESSAGE = format('checkout %s does not exist', _resolve.id);
-	ELSIF NOT EXISTS (SELECT FROM pg_roles r, pg_extension x WHERE r.rolname = _resolve.role AND x.extname = 'inqud'
-			AND (r.rolsuper OR pg_has_role(r.oid, x.extowner, 'USAGE') OR EXISTS (SELECT FROM pg_roles o
-				WHERE o.rolname = c.owner AND pg_has_role(r.oid, o.oid, 'USAGE')))) THEN
+	ELSIF NOT inqud._may_act(_resolve.role, c.owner_id) THEN
 		RAISE insufficient_privilege USING
 			MESSAGE = format('permission denied for checkout %s', _resolve.id), DETAIL = 'It belongs to another role.';
 	ELSIF NOT EXISTS (SELECT FROM inqud._unsettled u WHERE u.checkout = c.id) THEN
 		RETURN c;
 	END IF;
 	-- What other transactions are writing about this order gets its number before this, and is seen; or after it, and stands.
-	PERFORM FROM inqud.checkout k WHERE k.id = c.id OR k.project = c.project AND k.order_id = c.order_id
+	PERFORM FROM inqud.checkout k WHERE k.id = c.id OR k.server_id = c.server_id AND k.order_id = c.order_id
 		ORDER BY k.id FOR UPDATE;
 	SELECT * INTO c FROM inqud.checkout k WHERE k.id = c.id;
-	PERFORM inqud._event(c.id, 'resolved', concat('by ', _resolve.role, ': ' || _resolve.note));
+	PERFORM inqud._event(c.id, 'resolved', concat('by ', pg_get_userbyid(_resolve.role), ': ' || _resolve.note));
 	RETURN c;
 END
 $$;

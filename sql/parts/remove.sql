@@ -10,9 +10,9 @@
 CREATE FUNCTION inqud._holds(server oid, most bigint, OUT payments bigint, OUT unfinished bigint)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	WITH s AS (SELECT f.srvname::text AS name FROM pg_foreign_server f WHERE f.oid = $1)
+	WITH s AS (SELECT n.id FROM inqud.known_server n WHERE n.home = inqud._home() AND n.oid = $1)
 	SELECT (SELECT count(*) FROM (SELECT FROM inqud.checkout c
-			WHERE c.paid_at IS NOT NULL AND inqud._is_ended(c.status) AND ($1 IS NULL OR c.project = (SELECT s.name FROM s)) LIMIT most) p),
+			WHERE c.paid_at IS NOT NULL AND inqud._is_ended(c.status) AND ($1 IS NULL OR c.server_id = (SELECT s.id FROM s)) LIMIT most) p),
 		(SELECT count(*) FROM (SELECT FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
-			WHERE c.state IN ('queued', 'open') AND ($1 IS NULL OR c.project = (SELECT s.name FROM s)) LIMIT most) u);
+			WHERE c.state IN ('queued', 'open') AND ($1 IS NULL OR c.server_id = (SELECT s.id FROM s)) LIMIT most) u);
 END;

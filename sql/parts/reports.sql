@@ -37,14 +37,14 @@ COMMENT ON COLUMN inqud.payment.time_to_pay IS 'from opened_at to paid_at';
 COMMENT ON COLUMN inqud.payment.current IS 'is this still the order''s checkout; false: late money, see inqud.trouble';
 
 CREATE VIEW inqud.pending WITH (security_invoker = true) AS
-	SELECT q.checkout, q.project, c.order_id, c.owner, q.kind, q.phase, c.state, c.status,
+	SELECT q.checkout, c.project, c.order_id, c.owner, q.kind, q.phase, c.state, c.status,
 		now() - c.created_at AS age, q.due_at,
 		CASE WHEN q.due_at < now() THEN now() - q.due_at END AS overdue, q.sending, q.attempts, c.error
-	FROM (SELECT w.checkout, w.project, CASE WHEN w.kind = 'create' THEN 'create' WHEN w.due_at IS NOT NULL THEN 'poked'
+	FROM (SELECT w.checkout, CASE WHEN w.kind = 'create' THEN 'create' WHEN w.due_at IS NOT NULL THEN 'poked'
 				WHEN w.phase IN ('active', 'reopened') THEN 'active' ELSE 'idle' END AS kind,
 				w.phase, w.due_at, w.lease IS NOT NULL AS sending, w.attempts FROM inqud.queue w
 			UNION ALL
-			SELECT k.checkout, k.project, 'hook', NULL, k.due_at, false, k.attempts FROM inqud.call k) AS q
+			SELECT k.checkout, 'hook', NULL, k.due_at, false, k.attempts FROM inqud.call k) AS q
 		JOIN inqud.checkout c ON c.id = q.checkout;
 COMMENT ON VIEW inqud.pending IS 'what the worker still has to do';
 COMMENT ON COLUMN inqud.pending.checkout IS 'inqud.checkout.id';

@@ -16,9 +16,9 @@ DO $rights$
 DECLARE
 	-- internal functions that views and the page call, with the rights of the role that asks
 	shown CONSTANT text[] := ARRAY['_home', '_is_ended', '_is_final', '_ended_at', '_is_known_open', '_workers', '_stats', '_troubles',
-		'_html', '_duration', '_bars', '_report_style', '_report_revenue', '_report_assets', '_report_funnel', '_report_times'];
+		'_advice_no_server', '_html', '_duration', '_bars', '_report_style', '_report_revenue', '_report_assets', '_report_funnel', '_report_times'];
 	-- what only superusers, and the roles that they choose, may call
-	kept CONSTANT text[] := ARRAY['inqud_adopt', 'inqud_worker_start', 'inqud_worker_stop', 'inqud_receive_webhook',
+	kept CONSTANT text[] := ARRAY['inqud_adopt', 'inqud_reassign', 'inqud_worker_start', 'inqud_worker_stop', 'inqud_receive_webhook',
 		'inqud_stats_reset', 'inqud_prune'];
 	m record;
 	holders text;

@@ -9,6 +9,12 @@
  * looks into the text of a message.
  */
 
+/* What to do about a server that was dropped. */
+CREATE FUNCTION inqud._advice_no_server(project text, project_id text, checkout bigint) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN 'if a server ' || project || ' with project_id ' || project_id || ' is to go on with it, create it and SELECT inqud_adopt('
+		|| quote_literal(project) || '); else inqud_cancel(' || checkout || ') as a superuser';
+
 /* Refused by Inqud, or given up. */
 CREATE VIEW inqud._trouble_failed WITH (security_invoker = true) AS
 	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'failed' AS trouble, c.updated_at AS since, c.error AS detail,
@@ -38,41 +44,57 @@ CREATE VIEW inqud._trouble_call WITH (security_invoker = true) AS
 				|| ' or PUBLIC, with token_id and token_secret'),
 			('project_changed', 'project_id changed', 'set project_id of server ' || c.project || ' back to ' || c.project_id
 				|| ', and use another server for another project'),
-			('no_server', 'no server', 'create server ' || c.project || ' again, with project_id ' || c.project_id),
+			('no_server', 'no server', inqud._advice_no_server(c.project, c.project_id, c.id)),
 			('crashed', 'ended the worker', 'the server log says how the worker ended; the call is made alone, later each time; inqud_cancel('
 				|| c.id || ') gives the order free'),
 			('descriptors', NULL, 'raise the limit of open files (ulimit -n, and max_files_per_process), or lower max_inflight of server ' || c.project),
-			('no_owner', 'no owner', 'create role ' || c.owner || ' again, or inqud_cancel(' || c.id || ') as a superuser')
-		) AS a (fault, trouble, advice) ON a.fault = c.fault
+			('no_owner', 'no owner', 'the role is not known here: as a superuser, SELECT inqud_reassign(' || quote_literal(c.owner)
+				|| ', ''another role''), or inqud_cancel(' || c.id || '); after a restore, create it and SELECT inqud_adopt()')
+		) AS a (fault, trouble, advice) ON a.fault = CASE WHEN c.server_id = ANY (ARRAY(SELECT d.id FROM inqud._dropped_server d))
+			THEN 'no_server' ELSE c.fault END
 	WHERE c.error IS NOT NULL AND c.state IN ('queued', 'open', 'closed');
+
+/* To be done for a server that was dropped; what has an error is told above. */
+CREATE VIEW inqud._trouble_no_server WITH (security_invoker = true) AS
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'no server' AS trouble, c.updated_at AS since,
+		CASE WHEN EXISTS (SELECT FROM pg_foreign_server s WHERE s.srvname = c.project)
+			THEN 'server "' || c.project || '" was dropped; the one of that name is another one'
+			ELSE 'server "' || c.project || '" was dropped' END AS detail,
+		inqud._advice_no_server(c.project, c.project_id, c.id) AS advice
+	FROM inqud._dropped_server d JOIN (
+			SELECT q.checkout, q.server_id FROM inqud.queue q WHERE q.home = (SELECT inqud._home())
+			UNION SELECT k.checkout, k.server_id FROM inqud.call k WHERE k.home = (SELECT inqud._home())) AS w ON w.server_id = d.id
+		JOIN inqud.checkout c ON c.id = w.checkout
+	WHERE c.error IS NULL OR c.state NOT IN ('queued', 'open', 'closed');
 
 /* Due, and no worker takes it. */
 CREATE VIEW inqud._trouble_not_picked_up WITH (security_invoker = true) AS
-	SELECT c.id AS checkout, q.project, c.order_id, c.owner, 'not picked up' AS trouble, q.due_at AS since,
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'not picked up' AS trouble, q.due_at AS since,
 		'due, but no worker has taken it' || coalesce('; its last error: '
 			|| (SELECT k.error FROM inqud._workers() k WHERE k.database = current_database()), '') AS detail,
 		CASE WHEN (SELECT k.unwritten > 0 FROM inqud._workers() k WHERE k.database = current_database())
 			THEN 'see the trouble "not recorded": nothing is sent while answers cannot be written'
-			ELSE 'see inqud.worker; if one runs, there is more to send than rate_limit of server ' || q.project || ' lets through'
+			ELSE 'see inqud.worker; if one runs, there is more to send than rate_limit of server ' || c.project || ' lets through'
 			END AS advice
 	FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
 	WHERE q.kind = 'create' AND q.lease IS NULL AND q.home = (SELECT inqud._home()) AND c.error IS NULL
-		AND q.due_at < clock_timestamp() - interval '1 minute';
+		AND q.due_at < clock_timestamp() - interval '1 minute'
+		AND q.server_id <> ALL (ARRAY(SELECT d.id FROM inqud._dropped_server d));
 
 /* Expired here long ago, and Inqud has not said so. */
 CREATE VIEW inqud._trouble_overdue WITH (security_invoker = true) AS
-	SELECT c.id AS checkout, q.project, c.order_id, c.owner, 'overdue' AS trouble, q.tail_from AS since,
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'overdue' AS trouble, q.tail_from AS since,
 		'ended here two days ago, and Inqud still says ' || c.status AS detail, 'ask Inqud about ' || c.checkout_id AS advice
 	FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
 	WHERE c.state = 'open' AND q.phase IN ('new', 'active') AND q.tail_from < now() - interval '2 days';
 
 /* The shop's function has failed, or the first call of it did not come back. */
 CREATE VIEW inqud._trouble_on_status WITH (security_invoker = true) AS
-	SELECT c.id AS checkout, k.project, c.order_id, c.owner, 'on_status failed' AS trouble,
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'on_status failed' AS trouble,
 		(SELECT min(e.at) FROM inqud.event e WHERE e.checkout = c.id AND e.kind = 'hook') AS since,
 		coalesce((SELECT e.detail FROM inqud.event e WHERE e.checkout = c.id AND e.kind = 'hook' ORDER BY e.id DESC LIMIT 1),
 			k.attempts || ' attempts') AS detail,
-		'mend the on_status function of server ' || k.project || '; it is called again until it succeeds' AS advice
+		'mend the on_status function of server ' || c.project || '; it is called again until it succeeds' AS advice
 	FROM inqud.call k JOIN inqud.checkout c ON c.id = k.checkout
 	WHERE k.attempts > 1 OR k.attempts = 1 AND k.due_at > clock_timestamp()
 		AND EXISTS (SELECT FROM inqud.event e WHERE e.checkout = c.id AND e.kind = 'hook');
@@ -82,18 +104,19 @@ CREATE VIEW inqud._trouble_on_status WITH (security_invoker = true) AS
  * long; the worker tells how long by shared memory.
  */
 CREATE VIEW inqud._trouble_on_status_slow WITH (security_invoker = true) AS
-	SELECT c.id AS checkout, k.project, c.order_id, c.owner, 'on_status slow' AS trouble, k.due_at AS since,
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'on_status slow' AS trouble, k.due_at AS since,
 		'the last call of on_status took ' || round(extract(epoch FROM s.slow_call), 1) || ' s, so the next ones wait longer' AS detail,
-		'make the on_status function of server ' || k.project || ' quicker; until then it is called more rarely' AS advice
+		'make the on_status function of server ' || c.project || ' quicker; until then it is called more rarely' AS advice
 	FROM inqud.call k JOIN inqud.checkout c ON c.id = k.checkout
-		JOIN inqud._stats() s ON s.project = k.project AND s.database = current_database()
+		JOIN inqud._stats() s ON s.project = c.project AND s.database = current_database()
 	WHERE k.home = (SELECT inqud._home()) AND k.attempts <= 1 AND k.due_at < clock_timestamp() - interval '5 seconds'
 		AND s.slow_call IS NOT NULL;
 
 /* Queued in another database: this is a copy, or was restored. */
 CREATE VIEW inqud._trouble_foreign WITH (security_invoker = true) AS
-	SELECT c.id AS checkout, q.project, c.order_id, c.owner, 'foreign' AS trouble, coalesce(q.due_at, c.updated_at) AS since,
-		'queued in another database or cluster than this one' AS detail, 'if this is not a copy: SELECT inqud_adopt()' AS advice
+	SELECT c.id AS checkout, c.project, c.order_id, c.owner, 'foreign' AS trouble, coalesce(q.due_at, c.updated_at) AS since,
+		'queued in another database or cluster than this one' AS detail, 'if this is not a copy: SELECT inqud_adopt()' || CASE WHEN EXISTS (SELECT FROM pg_foreign_server s WHERE s.srvname = c.project)
+			THEN '' ELSE ', once there is a server ' || c.project END AS advice
 	FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
 	WHERE q.home <> (SELECT inqud._home());
 
@@ -148,8 +171,8 @@ CREATE VIEW inqud._trouble_late WITH (security_invoker = true) AS
 			ELSE 'compare it with order ' || c.order_id || ', which did not ask for it here' END
 			|| '; then inqud_resolve(' || c.id || ', note)' AS advice
 	FROM inqud.checkout c CROSS JOIN LATERAL (SELECT
-			EXISTS (SELECT FROM inqud.checkout x WHERE x.project = c.project AND x.order_id = c.order_id AND x.current)
-			OR EXISTS (SELECT FROM inqud.checkout x WHERE x.project = c.project AND x.order_id = c.order_id AND NOT x.current
+			EXISTS (SELECT FROM inqud.checkout x WHERE x.server_id = c.server_id AND x.order_id = c.order_id AND x.current)
+			OR EXISTS (SELECT FROM inqud.checkout x WHERE x.server_id = c.server_id AND x.order_id = c.order_id AND NOT x.current
 				AND x.id <> c.id) AS other) AS o
 	WHERE NOT c.current AND c.money_event IS NOT NULL AND c.order_id IS NOT NULL
 		AND NOT EXISTS (SELECT FROM inqud.event r WHERE r.checkout = c.id AND r.kind = 'resolved' AND r.id > c.money_event);
@@ -161,10 +184,10 @@ CREATE VIEW inqud._trouble_twice WITH (security_invoker = true) AS
 		'look at the checkouts of this order; a refund may be due; then inqud_resolve(' || c.id || ', note)' AS advice
 	FROM inqud.checkout n CROSS JOIN LATERAL (
 			SELECT x.id, x.money_event FROM inqud.checkout x
-			WHERE x.project = n.project AND x.order_id = n.order_id AND x.current AND x.paid_at IS NOT NULL
+			WHERE x.server_id = n.server_id AND x.order_id = n.order_id AND x.current AND x.paid_at IS NOT NULL
 			UNION ALL
 			SELECT x.id, x.money_event FROM inqud.checkout x
-			WHERE x.project = n.project AND x.order_id = n.order_id AND NOT x.current AND x.paid_at IS NOT NULL AND x.id < n.id) AS s
+			WHERE x.server_id = n.server_id AND x.order_id = n.order_id AND NOT x.current AND x.paid_at IS NOT NULL AND x.id < n.id) AS s
 		JOIN inqud.checkout c ON c.id = CASE WHEN s.money_event > n.money_event THEN s.id ELSE n.id END
 	WHERE NOT n.current AND n.money_event IS NOT NULL AND n.paid_at IS NOT NULL AND s.money_event IS NOT NULL
 		AND NOT EXISTS (SELECT FROM inqud.event r WHERE r.checkout = c.id AND r.kind = 'resolved' AND r.id > c.money_event);
@@ -179,16 +202,19 @@ CREATE VIEW inqud._unsettled WITH (security_invoker = true) AS
 
 /* A webhook named something that could not be read so far. */
 CREATE VIEW inqud._trouble_webhook WITH (security_invoker = true) AS
-	SELECT i.checkout, i.project, i.order_id, NULL::name AS owner, CASE WHEN i.crashes > 1 THEN 'ended the worker' ELSE 'webhook not confirmed' END AS trouble, i.due_at AS since,
+	SELECT i.checkout, n.name::text AS project, i.order_id, NULL::name AS owner, CASE WHEN i.crashes > 1 THEN 'ended the worker' ELSE 'webhook not confirmed' END AS trouble, i.due_at AS since,
 		coalesce(i.checkout_id, 'a checkout') || ', which a webhook (or a session that found it locked) named, could not be read so far; '
 			|| i.attempts || ' attempts' AS detail,
 		'is there a user mapping for the server''s owner or PUBLIC? After a restore: SELECT inqud_adopt()' AS advice
-	FROM inqud.inbox i WHERE i.attempts > 2 OR i.crashes > 1 OR i.due_at < clock_timestamp() - interval '1 minute';
+	FROM inqud.inbox i LEFT JOIN inqud.known_server n ON n.id = i.server_id
+	WHERE i.attempts > 2 OR i.crashes > 1 OR i.due_at < clock_timestamp() - interval '1 minute';
 
-/* Since when something has been waiting for the worker of this database. */
+/* Since when something has been waiting for the worker of this database; for a server that was dropped it does nothing. */
 CREATE VIEW inqud._waiting WITH (security_invoker = true) AS
 	SELECT q.due_at FROM inqud.queue q WHERE q.home = (SELECT inqud._home()) AND q.due_at IS NOT NULL
-	UNION ALL SELECT k.due_at FROM inqud.call k WHERE k.home = (SELECT inqud._home());
+		AND q.server_id <> ALL (ARRAY(SELECT d.id FROM inqud._dropped_server d))
+	UNION ALL SELECT k.due_at FROM inqud.call k WHERE k.home = (SELECT inqud._home())
+		AND k.server_id <> ALL (ARRAY(SELECT d.id FROM inqud._dropped_server d));
 
 /* Why no worker serves this database, and what to do; no row when one does. */
 CREATE VIEW inqud._worker_fault WITH (security_invoker = true) AS
@@ -250,6 +276,7 @@ CREATE VIEW inqud.trouble WITH (security_invoker = true) AS
 	UNION ALL SELECT * FROM inqud._unsettled
 	UNION ALL SELECT * FROM inqud._trouble_status
 	UNION ALL SELECT * FROM inqud._trouble_call
+	UNION ALL SELECT * FROM inqud._trouble_no_server
 	UNION ALL SELECT * FROM inqud._trouble_not_picked_up
 	UNION ALL SELECT * FROM inqud._trouble_overdue
 	UNION ALL SELECT * FROM inqud._trouble_on_status

@@ -10,7 +10,7 @@
  * Notes a genuine webhook, its digest checked, and has the worker read the checkout.
  * What it says of a status is not believed.  A burst of webhooks does not wait.
  */
-CREATE FUNCTION inqud._webhook(project text, id text, status text, checkout_id text, order_id text) RETURNS void
+CREATE FUNCTION inqud._webhook(server_id integer, id text, status text, checkout_id text, order_id text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -19,20 +19,20 @@ DECLARE
 	found_cco text;
 BEGIN
 	SELECT f.id, f.checkout_id INTO found_id, found_cco FROM (
-		SELECT 1 AS place, k.id, k.checkout_id FROM inqud.checkout k WHERE k.project = _webhook.project AND k.checkout_id = cco
+		SELECT 1 AS place, k.id, k.checkout_id FROM inqud.checkout k WHERE k.server_id = _webhook.server_id AND k.checkout_id = cco
 		UNION ALL SELECT 2, k.id, k.checkout_id FROM inqud.checkout k
-			WHERE k.request_id = _webhook.id AND k.project = _webhook.project AND _webhook.id LIKE 'CAPD-%'
+			WHERE k.request_id = _webhook.id AND k.server_id = _webhook.server_id AND _webhook.id LIKE 'CAPD-%'
 		UNION ALL SELECT 2, k.id, k.checkout_id FROM inqud.checkout k
-			WHERE k.payment_id = _webhook.id AND k.project = _webhook.project AND _webhook.id LIKE 'PMT-%'
+			WHERE k.payment_id = _webhook.id AND k.server_id = _webhook.server_id AND _webhook.id LIKE 'PMT-%'
 		UNION ALL SELECT 3, k.id, k.checkout_id FROM inqud.checkout k
-			WHERE k.project = _webhook.project AND k.order_id = _webhook.order_id AND k.current
+			WHERE k.server_id = _webhook.server_id AND k.order_id = _webhook.order_id AND k.current
 				AND k.checkout_id IS NOT NULL AND cco IS NULL) AS f
 		ORDER BY f.place, f.id DESC LIMIT 1;
 	INSERT INTO inqud.event (checkout, kind, status_to, detail)
 		VALUES (found_id, 'webhook', status, coalesce(id, 'the body was not understood'));
 	IF found_id IS NOT NULL OR cco LIKE 'CCO-%' THEN
-		INSERT INTO inqud.inbox (home, project, checkout, checkout_id, order_id)
-			VALUES (inqud._home(), _webhook.project, found_id, coalesce(found_cco, cco), order_id);
+		INSERT INTO inqud.inbox (home, server_id, checkout, checkout_id, order_id)
+			VALUES (inqud._home(), _webhook.server_id, found_id, coalesce(found_cco, cco), order_id);
 	END IF;
 END
 $$;
@@ -45,8 +45,8 @@ $$;
  */
 CREATE FUNCTION inqud._request_read(checkout bigint) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	INSERT INTO inqud.inbox (home, project, checkout, checkout_id)
-		SELECT inqud._home(), k.project, k.id, k.checkout_id FROM inqud.checkout k
+	INSERT INTO inqud.inbox (home, server_id, checkout, checkout_id)
+		SELECT inqud._home(), k.server_id, k.id, k.checkout_id FROM inqud.checkout k
 		WHERE k.id = _request_read.checkout AND (current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
 			OR NOT EXISTS (SELECT FROM inqud.inbox i WHERE i.checkout = k.id AND i.home = inqud._home()))
 $$;
@@ -75,7 +75,7 @@ BEGIN
 	-- another session has recorded it since
 	UPDATE inqud.inbox b SET checkout = c.id FROM inqud.checkout c
 		WHERE b.home = _inbox.home AND b.checkout IS NULL
-			AND c.project = b.project AND c.checkout_id = b.checkout_id;
+			AND c.server_id = b.server_id AND c.checkout_id = b.checkout_id;
 	FOR b IN SELECT i.checkout, array_agg(i.id) AS ids FROM inqud.inbox i
 			WHERE i.home = _inbox.home AND i.checkout IS NOT NULL AND i.due_at <= clock_timestamp()
 			GROUP BY i.checkout LIMIT 1000
@@ -95,8 +95,8 @@ BEGIN
 			UPDATE inqud.inbox i SET checkout = NULL
 				WHERE i.id = ANY (b.ids) AND i.checkout_id LIKE 'CCO-%';
 		ELSIF c.checkout_id IS NOT NULL THEN
-			INSERT INTO inqud.queue AS k (checkout, home, project, kind, due_at, poke, phase, tail_from)
-				VALUES (c.id, inqud._home(), c.project, 'read', clock_timestamp(), 1,
+			INSERT INTO inqud.queue AS k (checkout, home, server_id, kind, due_at, poke, phase, tail_from)
+				VALUES (c.id, inqud._home(), c.server_id, 'read', clock_timestamp(), 1,
 					CASE WHEN c.state = 'closed' THEN 'check' ELSE 'active' END,
 					CASE WHEN c.state = 'closed' THEN c.closed_at ELSE greatest(coalesce(c.expires_at, clock_timestamp()), c.created_at) END)
 				ON CONFLICT (checkout) DO UPDATE
@@ -113,25 +113,26 @@ $$;
  * Reads of ids that only a webhook has named: they are read before anything is recorded of
  * them.  "alone": the id of a suspect, which is read whenever it is due.
  */
-CREATE FUNCTION inqud._found(home bigint, project text, n integer, alone text DEFAULT NULL) RETURNS SETOF inqud._task
+CREATE FUNCTION inqud._found(home bigint, server_id integer, n integer, alone text DEFAULT NULL) RETURNS SETOF inqud._task
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	-- what names a suspect is one
 	UPDATE inqud.inbox i SET crashes = s.crashes, due_at = s.due_at
 		FROM inqud.inbox s WHERE s.home = _found.home AND s.crashes > 0 AND s.checkout IS NULL
-			AND i.project = s.project AND i.checkout_id = s.checkout_id AND i.checkout IS NULL AND i.crashes = 0;
+			AND i.server_id = s.server_id AND i.checkout_id = s.checkout_id AND i.checkout IS NULL AND i.crashes = 0;
 	-- read with the mapping of the role that ordered, else of the server's owner
 	RETURN QUERY
-		SELECT -min(i.id), 'found', NULL::bigint, 0, max(i.attempts), 0, min(i.due_at), i.project, NULL::text,
-			coalesce((SELECT k.owner FROM inqud._of_order(i.project, min(i.order_id)) k ORDER BY k.current DESC, k.id DESC LIMIT 1),
-				(SELECT pg_get_userbyid(s.srvowner) FROM pg_foreign_server s WHERE s.srvname = i.project))::text,
-			i.checkout_id, NULL::text, min(i.order_id), NULL::text, NULL::text, NULL::text, NULL::text, NULL::text,
+		SELECT -min(i.id), 'found', NULL::bigint, 0, max(i.attempts), 0, min(i.due_at), NULL::text, NULL::text,
+			coalesce((SELECT inqud._role_oid(k.owner_id) FROM inqud._of_order(i.server_id, min(i.order_id)) k
+					ORDER BY k.current DESC, k.id DESC LIMIT 1),
+				(SELECT s.srvowner FROM pg_foreign_server s WHERE s.oid = inqud._server_oid(i.server_id))),
+			NULL::integer, i.checkout_id, NULL::text, min(i.order_id), NULL::text, NULL::text, NULL::text, NULL::text, NULL::text,
 			NULL::timestamptz, NULL::text
 		FROM inqud.inbox i
-		WHERE i.home = _found.home AND i.project = _found.project AND i.checkout IS NULL
+		WHERE i.home = _found.home AND i.server_id = _found.server_id AND i.checkout IS NULL
 			AND CASE WHEN alone IS NULL THEN i.due_at <= clock_timestamp() AND i.crashes = 0 ELSE i.checkout_id = alone END
-		GROUP BY i.project, i.checkout_id ORDER BY min(i.id) LIMIT n;
+		GROUP BY i.server_id, i.checkout_id ORDER BY min(i.id) LIMIT n;
 END
 $$;
 

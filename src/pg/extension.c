@@ -202,17 +202,58 @@ inqud_leave(InqudRole *role)
 	AtEOXact_GUC(true, role->guc_level);
 }
 
-void
-inqud_lock_tables(void)
+/* Take the locks of writing, and of inqud.checkout this one. */
+static void
+lock_tables(LOCKMODE of_checkouts)
 {
 	static const char *const names[] = {"checkout", "queue", "call", "event", "inbox"};
 	int			i;
 
 	require_extension();
 	for (i = 0; i < (int) lengthof(names); i++)
-		LockRelationOid(get_relname_relid(names[i], schema), RowExclusiveLock);
+		LockRelationOid(get_relname_relid(names[i], schema), i == 0 ? of_checkouts : RowExclusiveLock);
 	/* an update may have held the locks */
 	require_extension();
+}
+
+void
+inqud_lock_tables(void)
+{
+	lock_tables(RowExclusiveLock);
+}
+
+void
+inqud_lock_tables_alone(void)
+{
+	lock_tables(ShareRowExclusiveLock);
+}
+
+Oid
+inqud_relation_oid(const char *name)
+{
+	Oid			result;
+
+	require_extension();
+	result = get_relname_relid(name, schema);
+	if (!OidIsValid(result))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation inqud.%s does not exist", name),
+				 errhint("Update the extension: ALTER EXTENSION inqud UPDATE.")));
+	return result;
+}
+
+void
+inqud_lock_checkouts(void)
+{
+	LockRelationOid(inqud_relation_oid("checkout"), RowExclusiveLock);
+}
+
+Oid
+inqud_extension_owner(void)
+{
+	require_extension();
+	return owner;
 }
 
 Oid

@@ -59,6 +59,21 @@ extern void inqud_leave(InqudRole *role);
  */
 extern void inqud_lock_tables(void);
 
+/* Only that of inqud.checkout, which a statement takes anyway.  What is looked up next is as others have left it. */
+extern void inqud_lock_checkouts(void);
+
+/*
+ * Take all of them so that no other session writes checkouts until this transaction ends,
+ * to move rows from one entry of a server to another.
+ */
+extern void inqud_lock_tables_alone(void);
+
+/* The oid of a table or index in schema inqud; raises 42704. */
+extern Oid	inqud_relation_oid(const char *name);
+
+/* Who owns the extension. */
+extern Oid	inqud_extension_owner(void);
+
 /* The tuple descriptor of a composite type of ours, e.g. "_order".  The caller releases it. */
 extern TupleDesc inqud_type_desc(const char *name);
 

@@ -362,23 +362,23 @@ find_project(Oid serverid, Oid roleid, InqudProblem *problem)
 	return inqud_project_pin(&entry->project);
 }
 
-InqudProject *
-inqud_project_lookup(const char *server, Oid roleid, int needs, InqudProblem *problem)
+/* Why there is no server of that name: it has another one now, or there was none. */
+static void
+note_no_server(InqudProblem *problem, const char *server)
 {
-	Oid			serverid;
-	InqudProject *project;
+	char	   *now = inqud_renamed_server(server);
 
-	memset(problem, 0, sizeof(*problem));
-	problem->context = CurrentMemoryContext;
-	prepare_cache();
-	serverid = get_foreign_server_oid(server, true);
-	if (!OidIsValid(serverid))
-	{
-		inqud_problem_set(problem, INQUD_FAULT_NO_SERVER, ERRCODE_UNDEFINED_OBJECT,
-						  psprintf("server \"%s\" does not exist", server), NULL,
-						  create_server_hint(server));
-		return NULL;
-	}
+	inqud_problem_set(problem, INQUD_FAULT_NO_SERVER, ERRCODE_UNDEFINED_OBJECT,
+					  psprintf("server \"%s\" does not exist", server), NULL,
+					  now == NULL ? create_server_hint(server) :
+					  psprintf("It is named \"%s\" now. Name that, also in the arguments of triggers, which are made anew for it.", now));
+}
+
+/* Look up a server that exists. */
+static InqudProject *
+look_up(Oid serverid, Oid roleid, int needs, InqudProblem *problem)
+{
+	InqudProject *project;
 
 	/*
 	 * Checked at each look-up, since GRANT and REVOKE invalidate no entry.  (It
@@ -388,7 +388,8 @@ inqud_project_lookup(const char *server, Oid roleid, int needs, InqudProblem *pr
 		inqud_server_aclcheck(serverid, roleid, ACL_USAGE) != ACLCHECK_OK)
 	{
 		inqud_problem_set(problem, INQUD_FAULT_NO_RIGHT, ERRCODE_INSUFFICIENT_PRIVILEGE,
-						  psprintf("permission denied for foreign server %s", server), NULL, NULL);
+						  psprintf("permission denied for foreign server %s", GetForeignServer(serverid)->servername),
+						  NULL, NULL);
 		return NULL;
 	}
 	project = find_project(serverid, roleid, problem);
@@ -399,6 +400,39 @@ inqud_project_lookup(const char *server, Oid roleid, int needs, InqudProblem *pr
 		return NULL;
 	}
 	return project;
+}
+
+/* Begin a look-up without a problem. */
+static void
+begin_look_up(InqudProblem *problem)
+{
+	memset(problem, 0, sizeof(*problem));
+	problem->context = CurrentMemoryContext;
+	prepare_cache();
+}
+
+InqudProject *
+inqud_project_lookup(const char *server, Oid roleid, int needs, InqudProblem *problem)
+{
+	Oid			serverid;
+
+	begin_look_up(problem);
+	serverid = get_foreign_server_oid(server, true);
+	if (OidIsValid(serverid))
+		return look_up(serverid, roleid, needs, problem);
+	note_no_server(problem, server);
+	return NULL;
+}
+
+InqudProject *
+inqud_project_lookup_oid(Oid serverid, Oid roleid, int needs, InqudProblem *problem)
+{
+	begin_look_up(problem);
+	if (SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid)))
+		return look_up(serverid, roleid, needs, problem);
+	inqud_problem_set(problem, INQUD_FAULT_NO_SERVER, ERRCODE_UNDEFINED_OBJECT,
+					  "server was dropped", NULL, NULL);
+	return NULL;
 }
 
 InqudProject *
@@ -415,7 +449,7 @@ inqud_project_get(const char *server, Oid roleid, int needs)
 uint64
 inqud_project_changes(void)
 {
-	return invalidations;
+	return invalidations + inqud_known_changes();
 }
 
 bool

@@ -73,12 +73,16 @@ typedef struct InqudProblem
 extern InqudProject *inqud_project_lookup(const char *server, Oid roleid,
 										  int needs, InqudProblem *problem);
 
-/* The same, but raises the problem as an error. */
+/* The same for a server known by its oid. */
+extern InqudProject *inqud_project_lookup_oid(Oid serverid, Oid roleid,
+											  int needs, InqudProblem *problem);
+
+/* The first one, but raises the problem as an error. */
 extern InqudProject *inqud_project_get(const char *server, Oid roleid, int needs);
 
 /*
- * How often servers, mappings or wrappers have changed since this process's first
- * look-up, as far as its transactions have seen it.
+ * How often servers, mappings, wrappers or entries have changed since this process's
+ * first look-up, as far as its transactions have seen it.
  */
 extern uint64 inqud_project_changes(void);
 
@@ -90,6 +94,43 @@ extern bool inqud_problem_no_token(InqudProblem *problem, const InqudProject *pr
 
 /* Raise a problem as an error, with its SQLSTATE. */
 extern void inqud_problem_raise(const InqudProblem *problem) pg_attribute_noreturn();
+
+/*
+ * known.c: the entries by which rows know roles and servers.  They need a transaction.
+ */
+typedef enum InqudKnown
+{
+	INQUD_KNOWN_ROLE,
+	INQUD_KNOWN_SERVER
+} InqudKnown;
+
+/* The id of the entry of a role or server of here; 0 when there is none. */
+extern int32 inqud_known_id(InqudKnown what, Oid oid);
+
+/*
+ * The same, made if there is none.  Raises 42704 when there is no such role or server.  A
+ * transaction that is to write a row with the id holds its lock on inqud.checkout before
+ * it asks (inqud_lock_checkouts), since inqud_adopt() may join two entries.
+ */
+extern int32 inqud_know(InqudKnown what, Oid oid);
+
+/* The role or server of an entry, whether it still exists or not; InvalidOid when it is not known here. */
+extern Oid	inqud_known_oid(InqudKnown what, int32 id);
+
+/* The name that an entry was last known by, palloc'ed; NULL when there is no entry. */
+extern char *inqud_known_name(InqudKnown what, int32 id);
+
+/* How often entries have got another home or oid, as far as this process has seen it. */
+extern uint64 inqud_known_changes(void);
+
+/* Superusers and the extension's owner are trusted with everything. */
+extern bool inqud_is_trusted(Oid role);
+
+/* Whether a role may act on the checkouts of this owner (an entry): a member of it, and who is trusted. */
+extern bool inqud_may_act(Oid role, int32 owner_id);
+
+/* The name that a server has now which had this name before, palloc'ed; NULL when there is none. */
+extern char *inqud_renamed_server(const char *name);
 
 /* The shop's function that a server option names. */
 typedef struct InqudCallback

@@ -393,16 +393,17 @@ look_up_rows(Check *check)
 {
 	static InqudStatement statement = {
 		"SELECT queued, overdue, elsewhere, other_project, checkout_id"
-		" FROM inqud._check($1, $2, $3, $4)", "text text int8 name"
+		" FROM inqud._check($1, $2, $3, $4, $5)", "int4 text text int8 oid"
 	};
-	Datum		values[4];
+	Datum		values[5];
 	InqudRole	role;
 	RowReader	reader;
 
-	values[0] = CStringGetTextDatum(check->server);
-	values[1] = CStringGetTextDatum(check->project->account.project_id);
-	values[2] = Int64GetDatum(inqud_this_home());
-	values[3] = inqud_name_datum(inqud_current_role());
+	values[0] = Int32GetDatum(inqud_known_id(INQUD_KNOWN_SERVER, check->project->serverid));
+	values[1] = CStringGetTextDatum(check->server);
+	values[2] = CStringGetTextDatum(check->project->account.project_id);
+	values[3] = Int64GetDatum(inqud_this_home());
+	values[4] = ObjectIdGetDatum(GetUserId());
 	inqud_enter(&role);
 	inqud_execute(&statement, values, NULL);
 	MemoryContextSwitchTo(check->context);

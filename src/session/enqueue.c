@@ -14,6 +14,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_collation.h"
 #include "executor/executor.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
@@ -40,10 +41,10 @@ array_of(Datum *rows, int n, const ArrayBuildState *orders)
 /* The arguments of both statements below. */
 enum
 {
-	PROJECT, PROJECT_ID, OWNER, HOME, IS_FREE, WANTS_ROW, ORDERS, NARGUMENTS
+	PROJECT, PROJECT_ID, OWNER, SERVER_ID, OWNER_ID, ROLE, HOME, IS_FREE, WANTS_ROW, ORDERS, NARGUMENTS
 };
 
-#define ARGUMENT_TYPES "text text name int8 bool bool inqud._order[]"
+#define ARGUMENT_TYPES "text text name int4 int4 oid int8 bool bool inqud._order[]"
 
 /*
  * Insert the orders that have no checkout yet; returns how many.  The result has, in
@@ -57,16 +58,16 @@ insert_new(Datum *values)
 {
 	static InqudStatement statement = {
 		"WITH new AS ("
-		" INSERT INTO inqud.checkout AS k (project, project_id, owner, order_id, name, return_url,"
+		" INSERT INTO inqud.checkout AS k (project, project_id, owner, server_id, owner_id, order_id, name, return_url,"
 		"  amount, currency, type, expires_at, extra)"
-		" SELECT $1, $2, $3, o.* FROM unnest($7) o"
-		" WHERE $5 OR NOT EXISTS (SELECT FROM inqud.checkout r"
-		"  WHERE r.project = $1 AND r.order_id = o.order_id AND NOT r.current OFFSET 0)"
-		" ON CONFLICT (project, order_id) WHERE current DO NOTHING"
-		" RETURNING k.id, k.order_id, CASE WHEN $6 THEN k END AS made"
+		" SELECT $1, $2, $3, $4, $5, o.* FROM unnest($10) o"
+		" WHERE $8 OR NOT EXISTS (SELECT FROM inqud.checkout r"
+		"  WHERE r.server_id = $4 AND r.order_id = o.order_id AND NOT r.current OFFSET 0)"
+		" ON CONFLICT (server_id, order_id) WHERE current DO NOTHING"
+		" RETURNING k.id, k.order_id, CASE WHEN $9 THEN k END AS made"
 		"), queued AS ("
-		" INSERT INTO inqud.queue (checkout, home, project, kind, due_at)"
-		" SELECT new.id, $4, $1, 'create', clock_timestamp() FROM new"
+		" INSERT INTO inqud.queue (checkout, home, server_id, kind, due_at)"
+		" SELECT new.id, $7, $4, 'create', clock_timestamp() FROM new"
 		") SELECT new.made, new.order_id FROM new", ARGUMENT_TYPES
 	};
 
@@ -78,7 +79,7 @@ static Datum
 find_known(Datum *values)
 {
 	static InqudStatement statement = {
-		"SELECT inqud._again($1, $3, o) FROM unnest($7) o", ARGUMENT_TYPES
+		"SELECT inqud._again($4, $1, $6, o) FROM unnest($10) o", ARGUMENT_TYPES
 	};
 
 	inqud_execute(&statement, values, NULL);
@@ -163,9 +164,14 @@ inqud_enqueue(const InqudProject *project, const ArrayBuildState *orders, InqudQ
 	Datum		row = (Datum) 0;
 	bool		all_new;
 
+	/* before the entries are looked up */
+	inqud_lock_checkouts();
 	values[PROJECT] = CStringGetTextDatum(project->name);
 	values[PROJECT_ID] = CStringGetTextDatum(project->account.project_id);
 	values[OWNER] = inqud_name_datum(inqud_current_role());	/* before inqud_enter changes it */
+	values[SERVER_ID] = Int32GetDatum(inqud_know(INQUD_KNOWN_SERVER, project->serverid));
+	values[OWNER_ID] = Int32GetDatum(inqud_know(INQUD_KNOWN_ROLE, GetUserId()));
+	values[ROLE] = ObjectIdGetDatum(GetUserId());
 	values[HOME] = Int64GetDatum(inqud_this_home());
 	values[IS_FREE] = BoolGetDatum(false);
 	values[WANTS_ROW] = BoolGetDatum(by == INQUD_QUEUE_CALL);
@@ -181,13 +187,22 @@ inqud_enqueue(const InqudProject *project, const ArrayBuildState *orders, InqudQ
 	return row;
 }
 
+/* The entry of a server of that name; 0 if there is none. */
+static Datum
+known_server(const char *project)
+{
+	Oid			serverid = get_foreign_server_oid(project, true);
+
+	return Int32GetDatum(OidIsValid(serverid) ? inqud_known_id(INQUD_KNOWN_SERVER, serverid) : 0);
+}
+
 bool
 inqud_order_known(const char *project, const char *order_id)
 {
 	static InqudStatement statement = {
-		"SELECT true FROM inqud._of_order($1, $2) LIMIT 1", "text text"
+		"SELECT true FROM inqud._of_order($1, $2) LIMIT 1", "int4 text"
 	};
-	Datum		values[] = {CStringGetTextDatum(project), CStringGetTextDatum(order_id)};
+	Datum		values[] = {known_server(project), CStringGetTextDatum(order_id)};
 
 	inqud_lock_tables();
 	return inqud_value_of(&statement, values, NULL) != (Datum) 0;
@@ -197,10 +212,10 @@ bool
 inqud_order_changed(const char *project, const char *before, const char *after, const char *changed)
 {
 	static InqudStatement statement = {
-		"SELECT inqud._note_changed($1, $2, $3, $4, $5)", "text text text name text"
+		"SELECT inqud._note_changed($1, $2, $3, $4, $5)", "int4 text text name text"
 	};
 	Datum		values[] = {
-		CStringGetTextDatum(project),
+		known_server(project),
 		before ? CStringGetTextDatum(before) : (Datum) 0,
 		after ? CStringGetTextDatum(after) : (Datum) 0,
 		inqud_name_datum(inqud_current_role()),

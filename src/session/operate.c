@@ -2,7 +2,8 @@
  *
  * operate.c
  *		The SQL functions that act on a recorded checkout: wait, refresh,
- *		retry, cancel, resolve, adopt; and those that start and stop the worker.
+ *		retry, cancel, resolve, adopt, reassign; and those that start and stop the
+ *		worker.
  *
  * They change rows for the worker, or wait for what the worker has written.  They
  * must not call Inqud.
@@ -13,6 +14,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -22,6 +24,7 @@ PG_FUNCTION_INFO_V1(inqud_retry);
 PG_FUNCTION_INFO_V1(inqud_cancel);
 PG_FUNCTION_INFO_V1(inqud_resolve);
 PG_FUNCTION_INFO_V1(inqud_adopt);
+PG_FUNCTION_INFO_V1(inqud_reassign);
 PG_FUNCTION_INFO_V1(inqud_worker_start);
 PG_FUNCTION_INFO_V1(inqud_worker_stop);
 
@@ -37,11 +40,9 @@ has_news(int64 id)
 {
 	static InqudStatement statement = {
 		"SELECT k.state <> 'queued', k.xmin, (SELECT q.xmin FROM inqud.queue q WHERE q.checkout = k.id)"
-		" FROM inqud.checkout k WHERE k.id = $1"
-		" AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = k.owner AND pg_has_role($2, r.oid, 'USAGE'))",
-		"int8 name"
+		" FROM inqud.checkout k WHERE k.id = $1 AND inqud._may_act($2, k.owner_id)", "int8 oid"
 	};
-	Datum		values[] = {Int64GetDatum(id), inqud_name_datum(inqud_current_role())};
+	Datum		values[] = {Int64GetDatum(id), ObjectIdGetDatum(GetUserId())};
 	InqudRole	role;
 	RowReader	reader;
 	bool		news;
@@ -118,7 +119,7 @@ inqud_wait_checkout(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(inqud_checkout_row(id));
 }
 
-/* ---- Refresh, retry, cancel, resolve, adopt ---- */
+/* ---- Refresh, retry, cancel, resolve, adopt, reassign ---- */
 
 /*
  * Run a statement that changes checkouts as the current role may, and return its
@@ -128,7 +129,7 @@ inqud_wait_checkout(PG_FUNCTION_ARGS)
 static Datum
 change(FunctionCallInfo fcinfo, InqudStatement *statement, const char *command)
 {
-	Datum		values[] = {PG_GETARG_DATUM(0), inqud_name_datum(inqud_current_role())};
+	Datum		values[] = {PG_GETARG_DATUM(0), ObjectIdGetDatum(GetUserId())};
 	Datum		result;
 
 	PreventCommandIfReadOnly(command);
@@ -142,7 +143,7 @@ change(FunctionCallInfo fcinfo, InqudStatement *statement, const char *command)
 Datum
 inqud_refresh(PG_FUNCTION_ARGS)
 {
-	static InqudStatement statement = {"SELECT inqud._refresh($1, $2)", "int8 name"};
+	static InqudStatement statement = {"SELECT inqud._refresh($1, $2)", "int8 oid"};
 
 	return change(fcinfo, &statement, "inqud_refresh()");
 }
@@ -151,7 +152,7 @@ inqud_refresh(PG_FUNCTION_ARGS)
 Datum
 inqud_retry(PG_FUNCTION_ARGS)
 {
-	static InqudStatement statement = {"SELECT inqud._retry($1, $2)", "int8 name"};
+	static InqudStatement statement = {"SELECT inqud._retry($1, $2)", "int8 oid"};
 
 	return change(fcinfo, &statement, "inqud_retry()");
 }
@@ -160,7 +161,7 @@ inqud_retry(PG_FUNCTION_ARGS)
 Datum
 inqud_cancel(PG_FUNCTION_ARGS)
 {
-	static InqudStatement statement = {"SELECT inqud._cancel($1, $2)", "int8 name"};
+	static InqudStatement statement = {"SELECT inqud._cancel($1, $2)", "int8 oid"};
 
 	return change(fcinfo, &statement, "inqud_cancel()");
 }
@@ -174,8 +175,8 @@ inqud_cancel(PG_FUNCTION_ARGS)
 Datum
 inqud_resolve(PG_FUNCTION_ARGS)
 {
-	static InqudStatement statement = {"SELECT inqud._resolve($1, $2, $3)", "int8 text name"};
-	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), inqud_name_datum(inqud_current_role())};
+	static InqudStatement statement = {"SELECT inqud._resolve($1, $2, $3)", "int8 text oid"};
+	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), ObjectIdGetDatum(GetUserId())};
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
@@ -186,14 +187,50 @@ inqud_resolve(PG_FUNCTION_ARGS)
 
 /*
  * inqud_adopt(project or null for all): take over rows that were queued in another
- * database or cluster; returns how many.  Errors: those of inqud._adopt(), and 25006.
+ * database or cluster, or whose server was dropped here; returns how many.  Errors: those of inqud._adopt(), and 25006.
  */
 Datum
 inqud_adopt(PG_FUNCTION_ARGS)
 {
-	static InqudStatement statement = {"SELECT inqud._adopt($1, $2)", "text name"};
+	static InqudStatement statement = {"SELECT inqud._adopt($1, $2)", "text oid"};
 
+	PreventCommandIfReadOnly("inqud_adopt()");
+	/* first, so that change() asks for no lower lock before it */
+	inqud_lock_tables_alone();
 	return change(fcinfo, &statement, "inqud_adopt()");
+}
+
+/*
+ * inqud_reassign(from, to): hand the checkouts of a role over, also of one that was
+ * dropped; returns how many.  Errors: 42501 but for superusers and the extension's owner;
+ * 42704 for no such roles; 25006.
+ */
+Datum
+inqud_reassign(PG_FUNCTION_ARGS)
+{
+	static InqudStatement statement = {"SELECT inqud._reassign_count($1, $2, $3)", "oid name oid"};
+	Name		from;
+	Datum		values[3];
+	Datum		result;
+
+	PreventCommandIfReadOnly("inqud_reassign()");
+	if (!inqud_is_trusted(GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to reassign checkouts"),
+				 errhint("Superusers and the owner of the extension may.")));
+	/* not strict: the planner would not ask whether the role may call it with null */
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	from = PG_GETARG_NAME(0);
+	values[0] = ObjectIdGetDatum(get_role_oid(NameStr(*from), true));
+	values[1] = NameGetDatum(from);
+	values[2] = ObjectIdGetDatum(get_role_oid(NameStr(*PG_GETARG_NAME(1)), false));
+	inqud_lock_tables();
+	result = inqud_value_of(&statement, values, NULL);
+	/* the worker writes the names, and uses other mappings */
+	inqud_changed_at_commit();
+	PG_RETURN_DATUM(result);
 }
 
 /* ---- Stop and start the worker ---- */

@@ -58,13 +58,11 @@ version_of(int64 id, RowReader *reader)
 	return hash;
 }
 
-/* Raise 42501 unless the role is a member of the checkout's owner. */
+/* Raise 42501 unless the role may act on the checkout. */
 static void
 check_owner(const InqudCall *call)
 {
-	Oid			owner = get_role_oid(call->owner, true);
-
-	if (!OidIsValid(owner) || !has_privs_of_role(GetUserId(), owner))
+	if (!inqud_may_act(GetUserId(), call->owner_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for checkout \"%s\"", call->checkout_id),
@@ -79,11 +77,14 @@ static void
 look_up(InqudCall *call, uint64 *version, Datum *row)
 {
 	static InqudStatement statement = {
-		"SELECT k.id, k.project_id, q.poke, q.answers, k.owner::text, k.xmin, k.ctid, q.xmin, q.ctid, k"
+		"SELECT k.id, k.project_id, q.poke, q.answers, k.owner_id, k.xmin, k.ctid, q.xmin, q.ctid, k"
 		" FROM inqud.checkout k LEFT JOIN inqud.queue q ON q.checkout = k.id"
-		" WHERE k.project = $1 AND k.checkout_id = $2", "text text"
+		" WHERE k.server_id = $1 AND k.checkout_id = $2", "int4 text"
 	};
-	Datum		values[] = {CStringGetTextDatum(call->server), CStringGetTextDatum(call->checkout_id)};
+	Datum		values[] = {
+		Int32GetDatum(inqud_known_id(INQUD_KNOWN_SERVER, call->project->serverid)),
+		CStringGetTextDatum(call->checkout_id)
+	};
 	InqudRole	role;
 
 	inqud_enter(&role);
@@ -97,7 +98,7 @@ look_up(InqudCall *call, uint64 *version, Datum *row)
 		call->project_id = inqud_next_text(&reader);
 		call->poke = inqud_next_int4(&reader);
 		call->answers = inqud_next_int4(&reader);
-		call->owner = inqud_next_text(&reader);
+		call->owner_id = inqud_next_int4(&reader);
 		*version = version_of(call->checkout, &reader);
 		*row = inqud_keep_value(10);
 		MemoryContextSwitchTo(old);

@@ -228,12 +228,12 @@ add_counters(ReturnSetInfo *rsinfo, const char *database, const char *project,
 /* A project, and since when its oldest queue row has been due. */
 typedef struct Due
 {
-	NameData	project;
+	Oid			serverid;
 	TimestampTz at;
 } Due;
 
 /*
- * The oldest due row of each project of this database, up to an entry without a name,
+ * The oldest due row of each project of this database, up to an entry without a server,
  * palloc'ed.  Read as the extension's owner, which costs one index look-up per
  * project; under row security the planner would read every checkout.
  */
@@ -241,7 +241,7 @@ static Due *
 find_due(void)
 {
 	static InqudStatement statement = {
-		"SELECT d.project, min(d.due_at) FROM inqud._due($1) d WHERE d.due_at <= clock_timestamp() GROUP BY 1",
+		"SELECT inqud._server_oid(d.server_id), min(d.due_at) FROM inqud._due($1) d WHERE d.due_at <= clock_timestamp() GROUP BY 1",
 		"int8"
 	};
 	MemoryContext here = CurrentMemoryContext;
@@ -258,7 +258,7 @@ find_due(void)
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		bool		isnull;
 
-		namestrcpy(&dues[i].project, SPI_getvalue(tuple, SPI_tuptable->tupdesc, 1));
+		dues[i].serverid = DatumGetObjectId(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
 		dues[i].at = DatumGetTimestampTz(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
 	}
 	inqud_leave(&role);
@@ -267,9 +267,9 @@ find_due(void)
 
 /* Since when the project has something due; 0 when nothing is. */
 static TimestampTz
-oldest_due_of(const Due *due, const char *project)
+oldest_due_of(const Due *due, Oid serverid)
 {
-	while (NameStr(due->project)[0] != '\0' && strcmp(NameStr(due->project), project) != 0)
+	while (OidIsValid(due->serverid) && due->serverid != serverid)
 		due++;
 	return due->at;
 }
@@ -285,7 +285,7 @@ add_own_project(ReturnSetInfo *rsinfo, Oid serverid, bool all, const Due *dues, 
 	if (all || has_privs_of_role(GetUserId(), server->owner) ||
 		inqud_server_aclcheck(serverid, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
 		add_counters(rsinfo, get_database_name(MyDatabaseId), server->servername, counters,
-					 oldest_due_of(dues, server->servername));
+					 oldest_due_of(dues, serverid));
 }
 
 /* Add a project of another database by the name in shared memory, as its catalogs cannot be read. */

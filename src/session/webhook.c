@@ -57,12 +57,13 @@ static void
 record_webhook(const InqudProject *project, const InqudWebhook *webhook)
 {
 	static InqudStatement statement = {
-		"SELECT inqud._webhook($1, $2, $3, $4, $5)", "text text text text text"
+		"SELECT inqud._webhook($1, $2, $3, $4, $5)", "int4 text text text text"
 	};
 	const char *const texts[] = {webhook->id, webhook->status, webhook->checkout_id, webhook->order_id};
-	Datum		values[5] = {CStringGetTextDatum(project->name)};
+	Datum		values[5];
 	char		nulls[] = "     ";
 
+	values[0] = Int32GetDatum(inqud_know(INQUD_KNOWN_SERVER, project->serverid));
 	for (int i = 0; i < (int) lengthof(texts); i++)
 	{
 		if (texts[i])

@@ -123,7 +123,8 @@ inqud_call_set_due(InqudCall *call, HeapTuple tuple, TupleDesc desc)
 	call->due_at = inqud_next_time(&reader);
 	call->server = inqud_next_text(&reader);
 	call->project_id = inqud_next_text(&reader);
-	call->owner = inqud_next_text(&reader);
+	call->role = DatumGetObjectId(inqud_next(&reader));
+	call->owner_id = inqud_next_int4(&reader);
 	call->checkout_id = inqud_next_text(&reader);
 	call->status = inqud_next_text(&reader);
 	if (call->kind == INQUD_KIND_CREATE)

@@ -27,8 +27,8 @@ look_up_named(const Entry *e, Named *named)
 {
 	static InqudStatement statement = {
 		"SELECT i.checkout_id, i.attempts, (SELECT v.option_value FROM pg_foreign_server s,"
-		"  pg_options_to_table(s.srvoptions) v WHERE s.srvname = i.project AND v.option_name = 'project_id'),"
-		" (SELECT h.id FROM inqud.checkout h WHERE h.project = i.project AND h.checkout_id = i.checkout_id)"
+		"  pg_options_to_table(s.srvoptions) v WHERE s.oid = inqud._server_oid(i.server_id) AND v.option_name = 'project_id'),"
+		" (SELECT h.id FROM inqud.checkout h WHERE h.server_id = i.server_id AND h.checkout_id = i.checkout_id)"
 		" FROM inqud.inbox i WHERE i.id = $1 AND i.checkout IS NULL", "int8"
 	};
 	Datum		id = Int64GetDatum(e->inbox);
@@ -49,7 +49,7 @@ static int
 look_up_order(const Entry *e, InqudRecord **records, int64 now)
 {
 	static InqudStatement statement = {
-		"SELECT k.id FROM inqud.inbox i, inqud._of_order(i.project, $2) k WHERE i.id = $1 ORDER BY k.id", "int8 text"
+		"SELECT k.id FROM inqud.inbox i, inqud._of_order(i.server_id, $2) k WHERE i.id = $1 ORDER BY k.id", "int8 text"
 	};
 	Datum		values[2];
 	Entry	   *rows;

@@ -29,10 +29,10 @@ form_look(InqudStatement *statement, const char *queue)
 {
 	char	   *sql = psprintf(
 		"SELECT u.place, CASE WHEN u.reply_id <> '' THEN (SELECT h.id FROM inqud.checkout h"
-		"  WHERE h.project = k.project AND h.checkout_id = u.reply_id AND h.id <> k.id) END,"
+		"  WHERE h.server_id = k.server_id AND h.checkout_id = u.reply_id AND h.id <> k.id) END,"
 		" CASE WHEN u.paid THEN k.current AND NOT EXISTS (SELECT FROM inqud.checkout r"
-		"  WHERE r.project = k.project AND r.order_id = k.order_id AND NOT r.current OFFSET 0) ELSE true END,"
-		" k.project, k.state, k.current, k.canceled_at IS NOT NULL, k.created_at, k.closed_at,"
+		"  WHERE r.server_id = k.server_id AND r.order_id = k.order_id AND NOT r.current OFFSET 0) ELSE true END,"
+		" k.project, k.server_id, k.state, k.current, k.canceled_at IS NOT NULL, k.created_at, k.closed_at,"
 		" k.paid_at, k.money_event IS NOT NULL, k.contradiction, k.error, k.fault%s, q.kind, q.lease, q.poke, q.attempts, q.answers, q.spent, q.due_at, q.phase, q.tail_from"
 		" FROM unnest($1, $2, $3) WITH ORDINALITY AS u (id, reply_id, paid, place)"
 		" JOIN inqud.checkout k ON k.id = u.id %s", inqud_columns(false), queue);
@@ -80,6 +80,7 @@ read_row(RowReader *reader, Entry *e)
 	e->facts.held_by = inqud_next_int8(reader);
 	e->facts.alone = inqud_next_bool(reader);
 	e->project = inqud_next_text(reader);
+	e->server_id = inqud_next_int4(reader);
 	record->id = e->item->target;
 	record->state = inqud_state_of(inqud_next_text(reader));
 	record->current = inqud_next_bool(reader);
@@ -94,7 +95,7 @@ read_row(RowReader *reader, Entry *e)
 	inqud_next_checkout(reader, &record->is);
 	read_queue_row(reader, &e->queue);
 	e->order_hash = record->is.order_id != NULL ?
-		hash_text(record->is.order_id, hash_text(e->project, 0)) : 0;
+		hash_text(record->is.order_id, (uint64) (uint32) e->server_id) : 0;
 }
 
 /* The id in the reply, if the row is to take it; "" otherwise. */
@@ -236,7 +237,7 @@ void
 inqud_look_up_siblings(Entry *e)
 {
 	static InqudStatement statement = {
-		"SELECT s.id FROM inqud.checkout k, inqud._of_order(k.project, k.order_id) s"
+		"SELECT s.id FROM inqud.checkout k, inqud._of_order(k.server_id, k.order_id) s"
 		" JOIN inqud.queue q ON q.checkout = s.id"
 		" WHERE k.id = $1 AND s.id <> k.id AND s.state = 'queued' AND q.lease IS NULL"
 		" ORDER BY s.id LIMIT 8", "int8"

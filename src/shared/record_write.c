@@ -72,7 +72,7 @@ queue_datum(RowWriter *writer, const Entry *e)
 	spent->time = row->spent;
 	inqud_set(writer, "checkout", Int64GetDatum(e->item->target));
 	inqud_set(writer, "home", Int64GetDatum(inqud_this_home()));
-	inqud_set_text(writer, "project", e->project);
+	inqud_set(writer, "server_id", Int32GetDatum(e->server_id));
 	inqud_set_text(writer, "kind", row->creates ? "create" : "read");
 	/* null: the worker's clock says when */
 	inqud_set_time(writer, "due_at", row->creates || row->asked ? row->due_at : 0);
@@ -156,12 +156,12 @@ void
 inqud_settle_inbox(const Entry *e, bool later)
 {
 	static InqudStatement forget = {
-		"DELETE FROM inqud.inbox i USING inqud.inbox b WHERE b.id = $1 AND i.project = b.project"
+		"DELETE FROM inqud.inbox i USING inqud.inbox b WHERE b.id = $1 AND i.server_id = b.server_id"
 		" AND i.checkout_id = b.checkout_id AND i.checkout IS NULL", "int8"
 	};
 	static InqudStatement wait = {
 		"UPDATE inqud.inbox i SET due_at = clock_timestamp() + $2 * interval '1 microsecond', attempts = i.attempts + 1"
-		" FROM inqud.inbox b WHERE b.id = $1 AND i.project = b.project"
+		" FROM inqud.inbox b WHERE b.id = $1 AND i.server_id = b.server_id"
 		" AND i.checkout_id = b.checkout_id AND i.checkout IS NULL", "int8 int8"
 	};
 	Datum		values[2];

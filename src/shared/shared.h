@@ -315,9 +315,10 @@ typedef struct InqudCall
 	int32		answers;		/* recorded when this was looked up, to tell which is newer */
 	int64		due_at;			/* of its queue row */
 	bool		asked;			/* the queue or inbox has a due row until this read is done */
-	char	   *server;
+	char	   *server;			/* its name */
 	char	   *project_id;		/* NULL when INQUD_KIND_FOUND */
-	char	   *owner;
+	Oid			role;			/* the owner; InvalidOid = not known here */
+	int32		owner_id;		/* the owner's entry; 0 = none */
 	char	   *checkout_id;
 	char	   *status;			/* as recorded; NULL when it is not known */
 	InqudOrder	order;			/* of a create; texts in UTF-8; expires_at as it was sent */
@@ -428,7 +429,8 @@ typedef struct Entry
 	bool		to_lock;
 	/* as looked up */
 	bool		present;
-	char	   *project;
+	char	   *project;		/* name of the server */
+	int32		server_id;
 	uint64		order_hash;
 	uint64		id_hash;		/* of the reply's id, if the row takes it */
 	InqudRecord record;

@@ -3,7 +3,8 @@
  * utility.c
  *		The ProcessUtility hook: keeps the worker away from statements that need a
  *		database for themselves, wakes it after COMMIT PREPARED and changes of servers,
- *		mappings and rights, and has drop_warning.c warn.  (What has changed, and whether anything has, the
+ *		mappings, rights and names, has REASSIGN OWNED take checkouts along, and has
+ *		drop_warning.c warn.  (What has changed, and whether anything has, the
  *		worker finds out by itself.)
  *
  * DROP, RENAME, SET TABLESPACE and CREATE ... TEMPLATE fail while a backend is
@@ -23,6 +24,7 @@
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/syscache.h"
 
 /* A worker needs 2 s to end its transfers (worker.c), and longer on a busy machine. */
@@ -123,7 +125,7 @@ slot_of(Node *stmt)
 	return inqud_database(dbid, false);
 }
 
-/* True if a call that lacks a key or a right may be possible after the statement. */
+/* True if after the statement a call may be possible that lacks a key or a right, or none is, or names are others. */
 static bool
 changes_rights(Node *stmt)
 {
@@ -135,7 +137,13 @@ changes_rights(Node *stmt)
 		case T_AlterUserMappingStmt:
 		case T_DropUserMappingStmt:
 		case T_GrantRoleStmt:
+		case T_ReassignOwnedStmt:
 			return true;
+		case T_RenameStmt:
+			return ((RenameStmt *) stmt)->renameType == OBJECT_ROLE ||
+				((RenameStmt *) stmt)->renameType == OBJECT_FOREIGN_SERVER;
+		case T_DropStmt:
+			return ((DropStmt *) stmt)->removeType == OBJECT_FOREIGN_SERVER;
 		case T_AlterOwnerStmt:
 			return ((AlterOwnerStmt *) stmt)->objectType == OBJECT_FOREIGN_SERVER;
 		case T_GrantStmt:
@@ -145,6 +153,27 @@ changes_rights(Node *stmt)
 			return strcmp(((AlterExtensionStmt *) stmt)->extname, "inqud") == 0;
 		default:
 			return false;
+	}
+}
+
+/* REASSIGN OWNED was allowed, and is done: the roles' checkouts in this database go along. */
+static void
+reassign_checkouts(ReassignOwnedStmt *stmt)
+{
+	static InqudStatement statement = {"SELECT inqud._reassign($1, NULL, $2)", "oid oid"};
+	Oid			target = get_rolespec_oid(stmt->newrole, false);
+	ListCell   *cell;
+
+	if (!inqud_extension_present() || inqud_unserved_version() != NULL)
+		return;
+	inqud_lock_tables();
+	foreach(cell, stmt->roles)
+	{
+		Oid			source = get_rolespec_oid(lfirst(cell), false);
+		Datum		values[] = {ObjectIdGetDatum(source), ObjectIdGetDatum(target)};
+
+		if (inqud_known_id(INQUD_KNOWN_ROLE, source) != 0)
+			(void) inqud_value_of(&statement, values, NULL);
 	}
 }
 
@@ -164,6 +193,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		List	   *dropping = inqud_drop_begins(stmt);
 
 		next_process_utility(pstmt, query, read_only_tree, context, params, env, dest, qc);
+		if (IsA(stmt, ReassignOwnedStmt))
+			reassign_checkouts((ReassignOwnedStmt *) stmt);
 		if (commit_prepared)
 			inqud_database_wake(MyDatabaseId, false, false, DT_NOBEGIN);
 		if (changes)

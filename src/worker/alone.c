@@ -30,7 +30,7 @@ find_suspect(int64 id)
 }
 
 void
-inqud_add_suspect(int64 id, const char *project, double due_in)
+inqud_add_suspect(int64 id, int32 server_id, double due_in)
 {
 	MemoryContext old;
 	Suspect    *suspect;
@@ -40,7 +40,7 @@ inqud_add_suspect(int64 id, const char *project, double due_in)
 	old = MemoryContextSwitchTo(worker.context);
 	suspect = palloc0(sizeof(Suspect));
 	suspect->id = id;
-	suspect->state = inqud_project_state(project);
+	suspect->state = inqud_project_state(server_id);
 	suspect->due = inqud_clock_us() + (InqudClock) (Max(due_in, 0) * USECS_PER_SEC);
 	worker.suspects = lappend(worker.suspects, suspect);
 	MemoryContextSwitchTo(old);

@@ -19,12 +19,11 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "foreign/foreign.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 /*
@@ -55,19 +54,22 @@
  * Look up the account as the owner of the row; NULL, or the sentence that says why it
  * cannot be used, with the call's fault.
  */
-static char *
+static const char *
 look_up_account(InqudCall *call)
 {
-	Oid			owner = call->owner ? get_role_oid(call->owner, true) : InvalidOid;
 	InqudProblem problem;
 
-	if (!OidIsValid(owner))
+	if (!OidIsValid(call->role) || !SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(call->role)))
 	{
+		char	   *name = inqud_known_name(INQUD_KNOWN_ROLE, call->owner_id);
+
 		call->fault = INQUD_FAULT_NO_OWNER;
-		return psprintf("role \"%s\" does not exist any more", call->owner ? call->owner : "");
+		return psprintf("role \"%s\", which asked for it, was dropped or is not known here", name ? name : "");
 	}
-	call->project = inqud_project_lookup(call->server, owner,
-										 INQUD_NEED_USAGE | INQUD_NEED_CREDENTIALS, &problem);
+	/* of a project that a suspect made known, nothing has been read yet */
+	call->state->serverid = inqud_known_oid(INQUD_KNOWN_SERVER, call->state->server_id);
+	call->project = inqud_project_lookup_oid(call->state->serverid, call->role,
+											 INQUD_NEED_USAGE | INQUD_NEED_CREDENTIALS, &problem);
 	if (call->project == NULL)
 	{
 		call->fault = problem.fault;
@@ -77,7 +79,7 @@ look_up_account(InqudCall *call)
 	{
 		call->fault = INQUD_FAULT_PROJECT_CHANGED;
 		return psprintf("made for project_id \"%s\", but server \"%s\" says \"%s\" now",
-						call->project_id, call->server, call->project->account.project_id);
+						call->project_id, call->project->name, call->project->account.project_id);
 	}
 	return NULL;
 }
@@ -96,7 +98,7 @@ static void
 add_call(InqudCall *call, ProjectState *state, dlist_head *claimed)
 {
 	Followed   *followed = inqud_followed(call->checkout);
-	char	   *why;
+	const char *why;
 	int64		left;
 
 	/* first, so that after an error below drop_claimed finds it */
@@ -110,13 +112,14 @@ add_call(InqudCall *call, ProjectState *state, dlist_head *claimed)
 	why = look_up_account(call);
 	if (why != NULL)
 	{
-		inqud_set_unsent(call, INQUD_BLOCKED, inqud_to_utf8(why), BLOCKED_MS);
+		inqud_set_unsent(call, INQUD_BLOCKED, inqud_to_utf8(why),
+						 call->fault == INQUD_FAULT_NO_OWNER ? NO_OWNER_MS : BLOCKED_MS);
 		return;
 	}
 	inqud_state_set_options(state, call->project);
 	state->account = call->project->digest;
 	state->has_account = true;
-	if (inqud_is_create(call) && inqud_locks_many(state, call->owner))
+	if (inqud_is_create(call) && inqud_locks_many(state, call->role))
 	{
 		inqud_set_unsent(call, INQUD_HELD, "", LOCKED_OUT_MS);
 		return;
@@ -151,34 +154,42 @@ set_due(HeapTuple tuple, TupleDesc desc)
 {
 	int			kind = inqud_kind_of(SPI_getvalue(tuple, desc, 2));
 	bool		isnull;
+	int32		server_id = DatumGetInt32(SPI_getbinval(tuple, desc, 1, &isnull));
 	TimestampTz due = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
 
 	if (kind == INQUD_KIND_INBOX)
 		worker.inbox_due = Min(worker.inbox_due, inqud_clock_of(due));
 	else
-		inqud_due_earlier(due_of(inqud_project_state(SPI_getvalue(tuple, desc, 1)), kind), due);
+		inqud_due_earlier(due_of(inqud_project_state(server_id), kind), due);
 }
 
-/* A server that was dropped has no limits: its rows get an error and no call. */
+static bool
+server_exists(const ProjectState *state)
+{
+	return OidIsValid(state->serverid) &&
+		SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(state->serverid));
+}
+
+/* A server that was dropped costs nothing until something changes: nothing is claimed for it. */
 void
 inqud_state_read_options(ProjectState *state)
 {
 	InqudProblem problem;
-	InqudProject *project = inqud_project_lookup(state->project, GetUserId(), 0, &problem);
-	Oid			serverid;
+	InqudProject *project;
 
+	state->serverid = inqud_known_oid(INQUD_KNOWN_SERVER, state->server_id);
+	inqud_state_set_gone(state, !server_exists(state));
+	if (state->gone)
+	{
+		state->known = true;
+		return;
+	}
+	state->accounts = inqud_has_mappings(state->serverid);
+	project = inqud_project_lookup_oid(state->serverid, GetUserId(), 0, &problem);
 	if (project)
 	{
 		inqud_state_set_options(state, project);
 		inqud_project_release(project);
-	}
-	serverid = get_foreign_server_oid(state->project, true);
-	if (OidIsValid(serverid))
-		state->accounts = inqud_has_mappings(serverid);
-	else
-	{
-		state->gone = true;
-		state->rate = 0;
 	}
 }
 
@@ -220,11 +231,11 @@ forget_due(bool all)
 static Datum
 known_projects(void)
 {
-	ArrayBuildState *names = initArrayResult(TEXTOID, worker.turn, false);
+	ArrayBuildState *servers = initArrayResult(INT4OID, worker.turn, false);
 
 	for (ProjectState *state = inqud_next_project(NULL); state; state = inqud_next_project(state))
-		names = accumArrayResult(names, CStringGetTextDatum(state->project), false, TEXTOID, worker.turn);
-	return makeArrayResult(names, worker.turn);
+		servers = accumArrayResult(servers, Int32GetDatum(state->server_id), false, INT4OID, worker.turn);
+	return makeArrayResult(servers, worker.turn);
 }
 
 void
@@ -249,7 +260,7 @@ inqud_must_look(void)
 void
 inqud_query_due(void)
 {
-	static InqudStatement statement = {"SELECT * FROM inqud._next_due($1, $2, $3)", "int8 text[] timestamptz"};
+	static InqudStatement statement = {"SELECT * FROM inqud._next_due($1, $2, $3)", "int8 int4[] timestamptz"};
 	Datum		values[3];
 	InqudClock	began = inqud_clock_us();
 	bool		all = worker.look || worker.look_by <= began ||
@@ -281,7 +292,7 @@ inqud_query_due(void)
 void
 inqud_set_next(ProjectState *state, Due *due, const char *kind, bool full, TimestampTz from)
 {
-	static InqudStatement statement = {"SELECT inqud._next($1, $2, $3, $4)", "int8 text text timestamptz"};
+	static InqudStatement statement = {"SELECT inqud._next($1, $2, $3, $4)", "int8 int4 text timestamptz"};
 	Datum		values[4];
 	bool		isnull;
 
@@ -292,7 +303,7 @@ inqud_set_next(ProjectState *state, Due *due, const char *kind, bool full, Times
 		return;
 	}
 	values[0] = Int64GetDatum(worker.home);
-	values[1] = CStringGetTextDatum(state->project);
+	values[1] = Int32GetDatum(state->server_id);
 	values[2] = CStringGetTextDatum(kind);
 	values[3] = TimestampTzGetDatum(from);
 	inqud_execute(&statement, values, NULL);
@@ -308,7 +319,7 @@ static int
 claim_creates(ProjectState *state, int n, dlist_head *claimed)
 {
 	static InqudStatement statement = {
-		"SELECT * FROM inqud._claim($1, $2, $3, $4, $5)", "int8 text int4 int8 timestamptz"
+		"SELECT * FROM inqud._claim($1, $2, $3, $4, $5)", "int8 int4 int4 int8 timestamptz"
 	};
 	Datum		values[5];
 	TimestampTz last = state->create_due.from;
@@ -317,7 +328,7 @@ claim_creates(ProjectState *state, int n, dlist_head *claimed)
 	uint64		i;
 
 	values[0] = Int64GetDatum(worker.home);
-	values[1] = CStringGetTextDatum(state->project);
+	values[1] = Int32GetDatum(state->server_id);
 	values[2] = Int32GetDatum(n);
 	values[3] = Int64GetDatum(worker.lease);
 	values[4] = TimestampTzGetDatum(last);
@@ -355,7 +366,7 @@ claim_asked(InqudStatement *statement, ProjectState *state, int n, Due *due,
 	int			taken = 0;
 
 	values[0] = Int64GetDatum(worker.home);
-	values[1] = CStringGetTextDatum(state->project);
+	values[1] = Int32GetDatum(state->server_id);
 	values[2] = Int32GetDatum(n + state->in_flight + state->n_ready + worker.n_finished);
 	values[3] = TimestampTzGetDatum(due->from);
 	found = inqud_execute(statement, values, NULL);
@@ -390,10 +401,10 @@ claim_asked(InqudStatement *statement, ProjectState *state, int n, Due *due,
 
 
 static InqudStatement claim_asked_reads = {
-	"SELECT * FROM inqud._asked($1, $2, $3, $4)", "int8 text int4 timestamptz"
+	"SELECT * FROM inqud._asked($1, $2, $3, $4)", "int8 int4 int4 timestamptz"
 };
 
-static InqudStatement claim_found = {"SELECT * FROM inqud._found($1, $2, $3)", "int8 text int4 timestamptz"};
+static InqudStatement claim_found = {"SELECT * FROM inqud._found($1, $2, $3)", "int8 int4 int4 timestamptz"};
 
 /* Claim at most n reads that the schedule says are due; returns how many were taken from it. */
 static int
@@ -513,6 +524,10 @@ claim_for_project(ProjectState *state, dlist_head *claimed)
 {
 	InqudClock	now = inqud_clock_us();
 
+	/* dropped since the options were read */
+	inqud_state_set_gone(state, !server_exists(state));
+	if (state->gone)
+		return;
 	if (state->rate > 0 && state->has_account && !state->accounts)
 	{
 		int64		wait = inqud_limiter_peek(&state->account, state->rate);

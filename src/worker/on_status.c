@@ -110,7 +110,7 @@ static bool
 take_calls(ProjectState *state, bool again)
 {
 	static InqudStatement statement = {
-		"SELECT checkout, poke, attempts, due_at FROM inqud._take_calls($1, $2, $3, $4, $5)", "int8 text int4 bool timestamptz"
+		"SELECT checkout, poke, attempts, due_at FROM inqud._take_calls($1, $2, $3, $4, $5)", "int8 int4 int4 bool timestamptz"
 	};
 	struct TakenCalls *taken = state->taken;
 	TimestampTz last = state->call_due.from;
@@ -121,7 +121,7 @@ take_calls(ProjectState *state, bool again)
 	int			n;
 
 	values[0] = Int64GetDatum(worker.home);
-	values[1] = CStringGetTextDatum(state->project);
+	values[1] = Int32GetDatum(state->server_id);
 	values[2] = Int32GetDatum(MAX_CALLS);
 	values[3] = BoolGetDatum(again);
 	values[4] = TimestampTzGetDatum(last);
@@ -319,7 +319,7 @@ find_function(Batch *batch, InqudCallback *callback)
 	char	   *name;
 
 	AcceptInvalidationMessages();
-	server = GetForeignServerByName(batch->state->project, true);
+	server = GetForeignServerExtended(batch->state->serverid, FSV_MISSING_OK);
 	name = function_name(server);
 	if (name == NULL)
 		return false;
@@ -495,6 +495,8 @@ next_call(const ProjectState *state)
 
 	if (has_taken(state))
 		return hold;
+	if (state->gone)
+		return INQUD_FAR;
 	return state->call_due.at == INQUD_FAR ? INQUD_FAR : Max(state->call_due.at, hold);
 }
 

@@ -32,7 +32,7 @@ typedef struct Pause
 
 static HTAB *pause_table = NULL;
 
-/* Projects (names, in worker.context) of whose accounts one has changed while calls waited for it. */
+/* Projects (entries of servers, in worker.context) of whose accounts one has changed while calls waited for it. */
 static List *changed = NIL;
 
 static bool
@@ -50,7 +50,7 @@ note_changed(const Pause *pause)
 	if (is_over(pause))
 		return;
 	old = MemoryContextSwitchTo(worker.context);
-	changed = lappend(changed, pstrdup(pause->state->project));
+	changed = lappend_int(changed, pause->state->server_id);
 	MemoryContextSwitchTo(old);
 }
 
@@ -161,7 +161,7 @@ static bool
 is_same(const Pause *pause)
 {
 	InqudProblem problem;
-	InqudProject *project = inqud_project_lookup(pause->state->project, pause->roleid, 0, &problem);
+	InqudProject *project = inqud_project_lookup_oid(pause->state->serverid, pause->roleid, 0, &problem);
 	bool		same;
 
 	if (project == NULL)
@@ -181,7 +181,7 @@ inqud_accounts_changed(void)
 List *
 inqud_take_changed(void)
 {
-	List	   *names;
+	List	   *servers;
 	HASH_SEQ_STATUS status;
 	Pause	   *pause;
 
@@ -195,9 +195,9 @@ inqud_take_changed(void)
 		note_changed(pause);
 		hash_search(pause_table, &pause->key, HASH_REMOVE, NULL);
 	}
-	names = changed;
+	servers = changed;
 	changed = NIL;
-	return names;
+	return servers;
 }
 
 int64

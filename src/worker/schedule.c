@@ -25,9 +25,6 @@
 #define WIDEST 1000
 #define SPARE_CONNECTIONS 4
 
-/* The window of a project whose server was dropped: its rows get an error and no call. */
-#define GONE_WINDOW 100
-
 static HTAB *followed_table = NULL;
 
 /*
@@ -166,19 +163,20 @@ resize_connections(void)
 }
 
 ProjectState *
-inqud_project_state(const char *project)
+inqud_project_state(int32 server_id)
 {
 	MemoryContext old;
 	ProjectState *state;
 
 	for (ProjectState *known = inqud_next_project(NULL); known; known = inqud_next_project(known))
 	{
-		if (strcmp(known->project, project) == 0)
+		if (known->server_id == server_id)
 			return known;
 	}
 	old = MemoryContextSwitchTo(worker.context);
 	state = palloc0(sizeof(ProjectState));
-	state->project = pstrdup(project);
+	state->server_id = server_id;
+	state->project = pstrdup("");
 	state->active = pairingheap_allocate(compare_due, NULL);
 	state->idle = pairingheap_allocate(compare_due, NULL);
 	dlist_init(&state->ready);
@@ -200,21 +198,42 @@ inqud_project_state(const char *project)
 int
 inqud_state_window(const ProjectState *state)
 {
-	return state->gone ? GONE_WINDOW : Min(state->window, worker.fair);
+	return Min(state->window, worker.fair);
+}
+
+void
+inqud_state_set_gone(ProjectState *state, bool gone)
+{
+	if (state->gone == gone)
+		return;
+	state->gone = gone;
+	resize_connections();
+}
+
+/* It has another name, perhaps. */
+static void
+set_name(ProjectState *state, const char *name)
+{
+	char	   *old = state->project;
+
+	if (strcmp(old, name) == 0)
+		return;
+	state->project = MemoryContextStrdup(worker.context, name);
+	pfree(old);
 }
 
 void
 inqud_state_set_options(ProjectState *state, const InqudProject *project)
 {
+	set_name(state, project->name);
 	state->known = true;
 	state->rate = project->rate_limit;
 	state->poll_new = project->poll_new_ms * 1000;
 	state->poll_active = project->poll_active_ms * 1000;
 	state->on_status = project->on_status != NULL;
 	inqud_counting_open(&state->counting, project);
-	if (state->gone || state->window != project->max_inflight)
+	if (state->window != project->max_inflight)
 	{
-		state->gone = false;
 		state->window = project->max_inflight;
 		resize_connections();
 	}
@@ -259,10 +278,12 @@ inqud_state_wait(ProjectState *state, int64 wait)
 int
 inqud_state_room(ProjectState *state, bool create)
 {
-	int			kept = inqud_places_kept(state, create);
+	int			kept = state->gone ? 0 : inqud_places_kept(state, create);
 	int			more = kept > 0 ? 0 : Min(state->pace / 2, MAX_AHEAD);
 	int			n = inqud_state_window(state) + more - state->in_flight - state->n_ready - kept;
 
+	if (state->gone)
+		return 0;
 	/* enough is ready: claim when half of it has started, so that claims stay large */
 	if (more > 0 && state->n_ready > more / 2)
 		return 0;

@@ -125,11 +125,10 @@ inqud_load_followed(void)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		char	   *project = SPI_getvalue(tuple, desc, 2);
 		char	   *word = SPI_getvalue(tuple, desc, 3);
 		InqudPhase	phase = INQUD_PHASE_CHECK;
 		InqudClock	tail = inqud_clock_of(DatumGetTimestampTz(SPI_getbinval(tuple, desc, 4, &isnull)));
-		ProjectState *state = inqud_project_state(project);
+		ProjectState *state = inqud_project_state(DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull)));
 
 		if (word)
 			(void) inqud_phase_read(word, &phase);
@@ -138,7 +137,6 @@ inqud_load_followed(void)
 			inqud_state_read_options(state);
 		(void) inqud_schedule(inqud_follow(DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull)),
 										   state, phase, tail), 0);
-		pfree(project);
 		if (word)
 			pfree(word);
 	}
@@ -148,23 +146,23 @@ inqud_load_followed(void)
 void
 inqud_release_held(void)
 {
-	static InqudStatement statement = {"SELECT inqud._release_held($1, $2)", "int8 text[]"};
+	static InqudStatement statement = {"SELECT inqud._release_held($1, $2)", "int8 int4[]"};
 	Datum		values[2];
 	InqudRole	role;
-	List	   *names;
-	ArrayBuildState *projects;
+	List	   *changed;
+	ArrayBuildState *servers;
 	ListCell   *cell;
 
 	inqud_options_changed();
 	inqud_hasten_suspects();
 	inqud_worker_begin(&role, false);
-	names = inqud_take_changed();
-	projects = initArrayResult(TEXTOID, worker.turn, false);
-	foreach(cell, names)
-		projects = accumArrayResult(projects, CStringGetTextDatum(lfirst(cell)), false, TEXTOID, worker.turn);
-	list_free_deep(names);
+	changed = inqud_take_changed();
+	servers = initArrayResult(INT4OID, worker.turn, false);
+	foreach(cell, changed)
+		servers = accumArrayResult(servers, Int32GetDatum(lfirst_int(cell)), false, INT4OID, worker.turn);
+	list_free(changed);
 	values[0] = Int64GetDatum(worker.home);
-	values[1] = makeArrayResult(projects, worker.turn);
+	values[1] = makeArrayResult(servers, worker.turn);
 	inqud_execute(&statement, values, NULL);
 	inqud_worker_commit(&role);
 	worker.look = true;

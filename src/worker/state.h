@@ -46,7 +46,9 @@ typedef enum CallKind
 typedef struct ProjectState
 {
 	dlist_node	node;
-	char	   *project;
+	int32		server_id;		/* its entry, by which the tables know it */
+	Oid			serverid;		/* InvalidOid = not known here, or not read yet */
+	char	   *project;		/* its name, to be told */
 	Due			create_due;		/* earliest create */
 	Due			asked_due;		/* earliest read that was asked for */
 	Due			found_due;		/* earliest read of an id that only a webhook named */
@@ -78,7 +80,7 @@ typedef struct ProjectState
 	InqudDigest account;		/* of the last call: key of the rate limit */
 	bool		has_account;	/* there was a call since the options were read */
 	bool		accounts;		/* the server has several user mappings: each account waits for itself */
-	bool		gone;			/* the server was dropped */
+	bool		gone;			/* the server was dropped: nothing is done for it */
 	int64		poll_new;		/* microseconds between reads */
 	int64		poll_active;	/* microseconds, while a payment is under way */
 	bool		on_status;		/* it has a function */
@@ -235,11 +237,14 @@ extern HTAB *inqud_worker_table(const char *name, Size entry);
 /* Keys, rights or options have changed: read options again, and let failed reads follow their plan. */
 extern void inqud_options_changed(void);
 
-/* The state of a project, made if there is none.  It stays for the worker's life. */
-extern ProjectState *inqud_project_state(const char *project);
+/* The state of a project, by its server's entry, made if there is none.  It stays for the worker's life. */
+extern ProjectState *inqud_project_state(int32 server_id);
 
 /* Copy the project's options into its state. */
 extern void inqud_state_set_options(ProjectState *state, const InqudProject *project);
+
+/* Its server was dropped, or is there (again). */
+extern void inqud_state_set_gone(ProjectState *state, bool gone);
 
 /* How many calls of this project may be under way. */
 extern int	inqud_state_window(const ProjectState *state);
@@ -306,7 +311,7 @@ extern bool inqud_accounts_changed(void);
 
 /*
  * Look whether accounts for which calls wait have changed, within the caller's
- * transaction, and end what holds them back.  The names of their projects; the caller
+ * transaction, and end what holds them back.  The entries of their servers; the caller
  * frees the list.
  */
 extern List *inqud_take_changed(void);
@@ -344,6 +349,9 @@ extern void inqud_state_read_options(ProjectState *state);
 
 /* A call that lacks a right or a mapping is tried again after this long. */
 #define BLOCKED_MS 20000
+
+/* The owner of a row is missing: tried again after this long, or when the role is there. */
+#define NO_OWNER_MS (60 * 60 * 1000)
 
 /* ---- send.c ---- */
 
@@ -392,7 +400,7 @@ extern void inqud_under_way_forget(InqudCall *call);
 #define INQUD_AGAIN_US USECS_PER_SEC
 
 /* Add a suspect that is due in so many seconds, unless it is there. */
-extern void inqud_add_suspect(int64 id, const char *project, double due_in);
+extern void inqud_add_suspect(int64 id, int32 server_id, double due_in);
 
 /* Free a suspect that is none any more. */
 extern void inqud_forget_suspect(Suspect *suspect);
@@ -462,7 +470,7 @@ extern bool inqud_write_done(InqudCall *call);
 extern int	inqud_places_kept(const ProjectState *state, bool create);
 
 /* True if answers to as many creates of this owner wait for locks of others as the window has places. */
-extern bool inqud_locks_many(const ProjectState *state, const char *owner);
+extern bool inqud_locks_many(const ProjectState *state, Oid owner);
 
 /* True while a notice was left out and listeners were not told of that. */
 extern bool inqud_owes_notice(void);
@@ -486,6 +494,17 @@ extern void inqud_watch_clock(void);
 
 /* Bring forward what waits in the tables because of that; each time before they are looked at. */
 extern void inqud_undo_lead(void);
+
+/* ---- names.c: the names of roles and servers in the rows ---- */
+
+/* Names may have changed: look at them. */
+extern void inqud_look_at_names(void);
+
+/* Bring some names in the rows up to date, if there are others now. */
+extern void inqud_write_names(void);
+
+/* When the function above has something to do; INQUD_FAR = nothing. */
+extern InqudClock inqud_next_names(void);
 
 /* ---- on_status.c ---- */
 

@@ -35,7 +35,7 @@ inqud_load_suspects(void)
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 
-		inqud_add_suspect(DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull)), SPI_getvalue(tuple, desc, 2),
+		inqud_add_suspect(DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull)), DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull)),
 					DatumGetFloat8(SPI_getbinval(tuple, desc, 3, &isnull)));
 	}
 	inqud_worker_commit(&role);

@@ -159,7 +159,7 @@ inqud_places_kept(const ProjectState *state, bool create)
 }
 
 bool
-inqud_locks_many(const ProjectState *state, const char *owner)
+inqud_locks_many(const ProjectState *state, Oid owner)
 {
 	dlist_iter	iter;
 	int			n = 0;
@@ -170,7 +170,7 @@ inqud_locks_many(const ProjectState *state, const char *owner)
 	{
 		const InqudCall *call = dlist_container(InqudCall, node, iter.cur);
 
-		if (call->locked && inqud_is_create(call) && call->state == state && strcmp(call->owner, owner) == 0)
+		if (call->locked && inqud_is_create(call) && call->state == state && call->role == owner)
 			n++;
 	}
 	return n >= state->window;

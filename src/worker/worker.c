@@ -99,6 +99,7 @@ next_due(void)
 
 	if (inqud_is_quiet())
 		return next;
+	next = Min(next, inqud_next_names());
 	next = Min(next, inqud_next_call());
 	for (ProjectState *state = inqud_next_project(NULL); state; state = inqud_next_project(state))
 		next = Min(next, inqud_state_next_due(state));
@@ -265,6 +266,7 @@ note_unseen_work(void)
 		changes_seen = changes;
 		changes_at = inqud_clock_us() + CHANGES_AFTER_MS * 1000;
 		inqud_release_held();
+		inqud_look_at_names();
 		catalog_seen = inqud_project_changes();
 	}
 }
@@ -314,7 +316,10 @@ turn(void)
 	inqud_start_ready();
 	(void) inqud_engine_step(worker.engine);
 	if (inqud_enabled && !inqud_is_quiet())
+	{
 		inqud_make_calls();
+		inqud_write_names();
+	}
 	inqud_tell_of_missed();
 	inqud_turn_went_well();
 	flush_statistics();

@@ -123,8 +123,8 @@ INSERT INTO inqud.checkout (id, project, project_id, order_id, owner, state, sta
   FROM (SELECT n, '2026-03-01'::timestamptz + n * interval '10 min' AS t FROM generate_series(1, 30000) n) g;
 INSERT INTO inqud.event (checkout, kind, status_to) SELECT id, k, status FROM inqud.checkout, unnest(ARRAY['created', 'status']) k;
 INSERT INTO inqud.event (checkout, kind) SELECT id, 'anomaly' FROM inqud.checkout WHERE id % 10000 = 0;
-INSERT INTO inqud.queue (checkout, home, project, kind, due_at, phase, tail_from) SELECT id, inqud._home(), project, 'read', NULL, 'new', now() FROM inqud.checkout WHERE state = 'open';
-INSERT INTO inqud.call (checkout, home, project, due_at) SELECT checkout, home, project, now() FROM inqud.queue;
+INSERT INTO inqud.queue (checkout, home, server_id, kind, due_at, phase, tail_from) SELECT id, inqud._home(), server_id, 'read', NULL, 'new', now() FROM inqud.checkout WHERE state = 'open';
+INSERT INTO inqud.call (checkout, home, server_id, due_at) SELECT checkout, home, server_id, now() FROM inqud.queue;
 ANALYZE inqud.checkout, inqud.event, inqud.queue, inqud.call;
 CREATE TABLE inqud_test.question AS SELECT * FROM (VALUES
   (1, $$SELECT * FROM inqud.trouble$$), (2, $$SELECT * FROM inqud.trouble WHERE project = 'shop' ORDER BY since$$), (3, $$SELECT * FROM inqud.pending$$),

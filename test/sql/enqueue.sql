@@ -24,7 +24,7 @@ SELECT owner = current_user, created_at = updated_at, created_at <= now(), close
 FROM inqud.checkout WHERE order_id = '1005';
 
 -- Each has its row in the queue, due at once, and no event yet.
-SELECT c.order_id, q.kind, q.project, q.home = inqud._home() AS here, q.due_at <= clock_timestamp() AS due,
+SELECT c.order_id, q.kind, inqud_test.name(q.server_id) AS project, q.home = inqud._home() AS here, q.due_at <= clock_timestamp() AS due,
   q.poke, q.attempts, q.crashes, q.lease, q.spent, q.phase, q.tail_from, q.read_at
 FROM inqud.checkout c JOIN inqud.queue q ON q.checkout = c.id ORDER BY c.id;
 SELECT count(*) FROM inqud.event;

@@ -64,7 +64,7 @@ SELECT inqud_test.said(format('SELECT inqud_cancel(%s)', :id)) LIKE '55000 %';
 SELECT (inqud_resolve(:id)).status, (inqud_cancel(:id)).current;
 SELECT inqud_test.stands(:id);
 SELECT inqud_test.again('taken back') AS next \gset
-SELECT :'next' LIKE '% queued', (SELECT count(*) FROM inqud._claim(inqud._home(), 'shop', 10, 7));
+SELECT :'next' LIKE '% queued', (SELECT count(*) FROM inqud._claim(inqud._home(), inqud_test.server('shop'), 10, 7));
 SELECT count(*) FROM inqud.payment WHERE order_id = 'taken back';
 SELECT (inqud_cancel(:id)).status;
 -- SUCCESS once more holds it again, and that is late money.
@@ -165,7 +165,7 @@ SELECT count(*) FROM inqud_test.stands(:id);
 --
 -- What nobody here has asked for
 --
-INSERT INTO inqud.inbox (home, project, checkout_id, order_id) VALUES (inqud._home(), 'shop', 'CCO-BYHAND', NULL), (inqud._home(), 'shop', 'CCO-NAMES', 'named by hand');
+INSERT INTO inqud.inbox (home, server_id, checkout_id, order_id) VALUES (inqud._home(), inqud_test.server('shop'), 'CCO-BYHAND', NULL), (inqud._home(), inqud_test.server('shop'), 'CCO-NAMES', 'named by hand');
 SELECT inqud_test.apply(jsonb_build_object('checkout', -i.id, 'kind', 'found', 'outcome', 'ok', 'http_status', 200, 'id', i.checkout_id, 'order_id', i.order_id, 'name', 'n', 'type', 'FIXED_PRICE', 'fixed_amount', 5, 'fixed_currency', 'USD', 'status', 'SUCCESS'))
   FROM inqud.inbox i WHERE checkout IS NULL;
 SELECT order_id, paid_at IS NOT NULL, (SELECT string_agg(s, E'\n') FROM inqud_test.stands(c.id) s) FROM inqud.checkout c WHERE checkout_id IN ('CCO-BYHAND', 'CCO-NAMES') ORDER BY id;

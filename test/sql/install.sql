@@ -177,7 +177,7 @@ SELECT inqud_test_tools.enqueue('owned by less');
 SELECT (inqud_refresh(id)).state, (inqud_cancel(id)).state FROM inqud.checkout WHERE order_id = 'owned by less';
 EXECUTE seen;
 RESET ROLE;
-SELECT (t).order_id FROM inqud._claim(inqud._home(), 'shop', 10, 7) t;
+SELECT (t).order_id FROM inqud._claim(inqud._home(), (SELECT id FROM inqud.known_server WHERE name = 'shop'), 10, 7) t;
 -- Another owner takes over.
 DO $$ BEGIN EXECUTE format('REASSIGN OWNED BY regress_inqud_super TO %I', current_user); END $$;
 DROP ROLE regress_inqud_super;

@@ -180,10 +180,10 @@ SELECT inqud._release_leases(inqud._home(), 0);
 SELECT inqud._release_leases(inqud._home(), 0);
 SELECT inqud_test.look(o) FROM unnest(ARRAY['crash', 'not sent']) AS o;
 -- What was canceled meanwhile need not be sent again.
-SELECT c.order_id FROM inqud.checkout c, inqud._claim(inqud._home(), 'shop', 10, 8) t WHERE t.checkout = c.id ORDER BY c.id;
+SELECT c.order_id FROM inqud.checkout c, inqud._claim(inqud._home(), inqud_test.server('shop'), 10, 8) t WHERE t.checkout = c.id ORDER BY c.id;
 SELECT c.state, q.kind FROM inqud.checkout c LEFT JOIN inqud.queue q ON q.checkout = c.id WHERE c.order_id = 'crash canceled';
 -- What was under way is a suspect, and taken by itself only.
-SELECT s.checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'crash'), s.project, s.due_in <= 0 AS due FROM inqud._suspects(inqud._home()) s;
+SELECT s.checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'crash'), inqud_test.name(s.server_id), s.due_in <= 0 AS due FROM inqud._suspects(inqud._home()) s;
 SELECT inqud_test.outcome('not sent', 8, 'held');
 SELECT count(*) FROM inqud._claim_alone((SELECT id FROM inqud.checkout WHERE order_id = 'not sent'), 8);
 -- Again and again: later and later, and not for ever.
@@ -218,7 +218,7 @@ SELECT id AS read FROM inqud.checkout WHERE order_id = 'poison read' \gset
 SELECT inqud._release_leases(inqud._home(), 0, 7, ARRAY[:read]);
 SELECT count(*) FROM inqud._followed(inqud._home()) f WHERE f.checkout = :read;
 SELECT (inqud_refresh(:read)).state;
-SELECT count(*) FROM inqud._asked(inqud._home(), 'shop', 100) a WHERE a.checkout = :read;
+SELECT count(*) FROM inqud._asked(inqud._home(), inqud_test.server('shop'), 100) a WHERE a.checkout = :read;
 SELECT count(*) FROM inqud._due(inqud._home()) d WHERE d.kind = 'read';
 SELECT kind, lease FROM inqud._claim_alone(:read, 8);
 SELECT due_in > 3 AS later FROM inqud._suspects(inqud._home()) s WHERE s.checkout = :read;

@@ -51,11 +51,11 @@ LANGUAGE sql AS $$
       CASE WHEN k.name ~ 'money' THEN 0.01 WHEN k.status = 'EXPIRED' THEN 0 END, CASE WHEN k.name ~ 'transaction' THEN 'abc' END, CASE WHEN k.name ~ 'cannot|failed' THEN 'no' END,
       now() - interval '2 years', CASE WHEN k.name ~ 'young' THEN now() - interval '1 month' ELSE now() - interval '2 years' END, now(), CASE WHEN NOT k.current THEN now() END
     FROM inqud_test.kind k;
-  INSERT INTO inqud.queue (checkout, home, project, kind, due_at)
-    SELECT c.id, inqud._home(), 'shop', CASE WHEN c.state = 'queued' THEN 'create' ELSE 'read' END, CASE WHEN c.state = 'queued' THEN now() END
+  INSERT INTO inqud.queue (checkout, home, server_id, kind, due_at)
+    SELECT c.id, inqud._home(), inqud_test.server('shop'), CASE WHEN c.state = 'queued' THEN 'create' ELSE 'read' END, CASE WHEN c.state = 'queued' THEN now() END
     FROM inqud.checkout c WHERE c.order_id ~ 'followed|open|queued';
-  INSERT INTO inqud.call (checkout, home, project, due_at) SELECT c.id, inqud._home(), 'shop', now() FROM inqud.checkout c WHERE c.order_id ~ 'on_status';
-  INSERT INTO inqud.inbox (home, project, checkout, checkout_id) SELECT inqud._home(), 'shop', c.id, c.checkout_id FROM inqud.checkout c WHERE c.order_id ~ 'webhook';
+  INSERT INTO inqud.call (checkout, home, server_id, due_at) SELECT c.id, inqud._home(), inqud_test.server('shop'), now() FROM inqud.checkout c WHERE c.order_id ~ 'on_status';
+  INSERT INTO inqud.inbox (home, server_id, checkout, checkout_id) SELECT inqud._home(), inqud_test.server('shop'), c.id, c.checkout_id FROM inqud.checkout c WHERE c.order_id ~ 'webhook';
   INSERT INTO inqud.event (checkout, kind, at) SELECT c.id, k, CASE WHEN c.order_id ~ 'young' THEN now() - interval '1 month' ELSE now() - interval '2 years' END
     FROM inqud.checkout c, unnest(ARRAY['created', 'status']) k;
   INSERT INTO inqud.event (checkout, kind, at) SELECT c.id, 'anomaly', now() - interval '2 years' FROM inqud.checkout c WHERE c.order_id ~ 'anomaly';
@@ -134,15 +134,15 @@ END $$;
 TRUNCATE inqud.checkout, inqud.queue, inqud.call, inqud.event, inqud.inbox;
 INSERT INTO inqud.checkout (project, project_id, order_id, owner, state, status, checkout_id, request_id, updated_at, created_at)
   SELECT 'shop', 'CAP-1', n, current_user, 'closed', 'EXPIRED', 'CCO-' || n, 'CAPD-' || n, now() - interval '2 years', now() - interval '2 years' FROM generate_series(1, 3) n;
-SELECT inqud._webhook('shop', 'CCO-1', 'SUCCESS', NULL, '1'), inqud._webhook('shop', 'CAPD-2', 'SUCCESS', NULL, NULL);
+SELECT inqud._webhook(inqud_test.server('shop'), 'CCO-1', 'SUCCESS', NULL, '1'), inqud._webhook(inqud_test.server('shop'), 'CAPD-2', 'SUCCESS', NULL, NULL);
 SELECT checkout, checkout_id, order_id FROM inqud.inbox ORDER BY id;
 CALL inqud_prune('1 year', 'checkouts');
 SELECT order_id FROM inqud.checkout ORDER BY id;
 -- As if the two had come after it had looked.
 DELETE FROM inqud.checkout;
-SELECT project, kind FROM inqud._next_due(inqud._home());
+SELECT inqud_test.name(server_id), kind FROM inqud._next_due(inqud._home());
 SELECT checkout, checkout_id, order_id FROM inqud.inbox ORDER BY id;
-SELECT kind, checkout_id, order_id FROM inqud._found(inqud._home(), 'shop', 10);
+SELECT kind, checkout_id, order_id FROM inqud._found(inqud._home(), inqud_test.server('shop'), 10);
 -- And paid: recorded again, and late money.
 SELECT inqud_test.apply(jsonb_build_object('checkout', -min(id), 'kind', 'found', 'outcome', 'ok', 'http_status', 200, 'id', 'CCO-1', 'order_id', '1', 'project_id', 'CAP-1', 'status', 'SUCCESS')) FROM inqud.inbox WHERE checkout_id = 'CCO-1';
 SELECT order_id, current, state, status, checkout_id FROM inqud.checkout;

@@ -16,14 +16,14 @@ LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION inqud_test.claimed(server text, n int, lease bigint, since timestamptz DEFAULT '-infinity') RETURNS SETOF text
 LANGUAGE sql AS $$
-  SELECT t.order_id FROM inqud._claim(inqud._home(), server, n, lease, since) t
+  SELECT t.order_id FROM inqud._claim(inqud._home(), inqud_test.server(server), n, lease, since) t
 $$;
 
 --
 -- Claims
 --
 SELECT inqud_test.add('one');
-SELECT to_jsonb(t) - ARRAY['owner', 'due_at'] FROM inqud._claim(:home, 'shop', 10, 7) t;
+SELECT to_jsonb(t) - ARRAY['owner', 'owner_id', 'due_at'] FROM inqud._claim(:home, inqud_test.server('shop'), 10, 7) t;
 SELECT inqud_test.look('one');
 -- The oldest first, as many as are asked for, each once.
 SELECT inqud_test.add('order ' || i) FROM generate_series(1, 5) i;
@@ -43,7 +43,7 @@ SELECT inqud_test.claimed('shop', 100, 7, now() - interval '1 min');
 SELECT inqud_test.claimed('shop', 100, 7);
 SELECT inqud_test.claimed('shop2', 100, 7);
 SELECT inqud_test.claimed('nowhere', 100, 7);
-SELECT t.order_id FROM inqud._claim(:home + 1, 'shop', 100, 7) t;
+SELECT t.order_id FROM inqud._claim(:home + 1, inqud_test.server('shop'), 100, 7) t;
 -- What a session takes is no longer there, and what is claimed cannot be taken.
 SELECT inqud_test.add('taken') AS id \gset
 SELECT (t).order_id, (t).attempts FROM inqud._take(:id, 5) t;
@@ -55,21 +55,21 @@ TRUNCATE inqud.queue, inqud.checkout RESTART IDENTITY;
 SELECT inqud_test.add('due ' || i) FROM generate_series(1, 3) i;
 SELECT inqud_test.add('due 4', 'shop2');
 UPDATE inqud.queue SET due_at = '2020-01-01 00:00+00'::timestamptz + checkout * interval '1 min';
-SELECT project, kind, due_at FROM inqud._due(:home) ORDER BY project, kind;
+SELECT inqud_test.name(server_id), kind, due_at FROM inqud._due(:home) ORDER BY 1, 2;
 SELECT (inqud._take(1, 7)).kind;
-SELECT project, kind, due_at FROM inqud._due(:home) ORDER BY project, kind;
+SELECT inqud_test.name(server_id), kind, due_at FROM inqud._due(:home) ORDER BY 1, 2;
 SELECT inqud_test.answered(2, '{}'), inqud_test.answered(3, '{"status": "REQUEST_CREATED"}');
-SELECT project, kind FROM inqud._due(:home) ORDER BY project, kind;
+SELECT inqud_test.name(server_id), kind FROM inqud._due(:home) ORDER BY 1, 2;
 SELECT count(*) FROM inqud._due(:home + 1);
 
 --
 -- Reads
 --
-SELECT checkout, project, phase FROM inqud._followed(:home) ORDER BY checkout;
+SELECT checkout, inqud_test.name(server_id), phase FROM inqud._followed(:home) ORDER BY checkout;
 SELECT (t).checkout, (t).kind, (t).checkout_id, (t).poke FROM inqud._read(ARRAY[1, 2, 3, 4, 99]) t ORDER BY 1;
-SELECT count(*) FROM inqud._asked(:home, 'shop', 10);
+SELECT count(*) FROM inqud._asked(:home, inqud_test.server('shop'), 10);
 SELECT (inqud_refresh(2)).state;
-SELECT (t).checkout, (t).kind, (t).checkout_id, (t).poke FROM inqud._asked(:home, 'shop', 10) t;
+SELECT (t).checkout, (t).kind, (t).checkout_id, (t).poke FROM inqud._asked(:home, inqud_test.server('shop'), 10) t;
 SELECT (t).checkout FROM inqud._read(ARRAY[2, 3]) t;
 SELECT count(*) FROM inqud._followed(:home);
 
@@ -169,15 +169,17 @@ SELECT inqud_test.said($$SELECT inqud_wait_checkout(NULL)$$);
 -- Adopt: what came from another database
 --
 SELECT inqud_test.add('came along', 'shop2') > 0;
-UPDATE inqud.queue SET home = home + 1 WHERE project = 'shop2' OR kind = 'create';
-SELECT project, count(*) FROM inqud.queue WHERE home <> :home GROUP BY 1 ORDER BY 1;
+UPDATE inqud.queue SET home = home + 1;
+UPDATE inqud.known_server SET home = home + 1;
+UPDATE inqud.known_role SET home = home + 1;
+SELECT inqud_test.name(server_id), count(*) FROM inqud.queue WHERE home <> :home GROUP BY 1 ORDER BY 1;
 SELECT inqud_adopt('nowhere');
 SELECT inqud_adopt('shop');
-SELECT count(*) FROM inqud.queue WHERE home <> :home AND project = 'shop';
-UPDATE inqud.queue SET home = :home + 1, lease = 3 WHERE project = 'shop2';
+SELECT count(*) FROM inqud.queue WHERE home <> :home AND inqud_test.name(server_id) = 'shop';
+UPDATE inqud.queue SET lease = 3 WHERE inqud_test.name(server_id) = 'shop2';
 SELECT inqud_adopt();
 SELECT inqud_adopt();
-SELECT count(*) FILTER (WHERE home = :home), count(lease) FROM inqud.queue WHERE project = 'shop2';
+SELECT count(*) FILTER (WHERE home = :home), count(lease) FROM inqud.queue WHERE server_id = inqud_test.server('shop2');
 
 --
 -- Webhooks: an id of one project says nothing in another
@@ -185,9 +187,9 @@ SELECT count(*) FILTER (WHERE home = :home), count(lease) FROM inqud.queue WHERE
 TRUNCATE inqud.queue, inqud.checkout, inqud.event, inqud.inbox RESTART IDENTITY;
 SELECT inqud_test.add('named'), inqud_test.answered(1, '{"id": "CCO-NAMED", "status": "REQUEST_CREATED", "request_id": "CAPD-NAMED", "payment_id": "PMT-NAMED"}');
 DELETE FROM inqud.event;
-SELECT count(inqud._webhook(server, id, 'SUCCESS', NULL, 'named')) FROM unnest(ARRAY['shop2', 'shop']) AS server, unnest(ARRAY['CAPD-NAMED', 'PMT-NAMED', 'CCO-NAMED']) AS id;
+SELECT count(inqud._webhook(inqud_test.server(server), id, 'SUCCESS', NULL, 'named')) FROM unnest(ARRAY['shop2', 'shop']) AS server, unnest(ARRAY['CAPD-NAMED', 'PMT-NAMED', 'CCO-NAMED']) AS id;
 SELECT checkout, kind, status_to, detail FROM inqud.event ORDER BY id;
-SELECT project, checkout, checkout_id FROM inqud.inbox ORDER BY id;
+SELECT inqud_test.name(server_id), checkout, checkout_id FROM inqud.inbox ORDER BY id;
 
 --
 -- on_status
@@ -199,14 +201,14 @@ SELECT inqud_test.add('hook'), inqud_test.add('hook', 'shop2');
 SELECT inqud_test.look('hook');
 SELECT inqud_test.answered(1, '{}');
 SELECT inqud_test.look('hook');
-SELECT checkout, poke, attempts FROM inqud._take_calls(:home, 'shop', 1, true);
-SELECT count(*) FROM inqud._take_calls(:home, 'shop', 1, true);
+SELECT checkout, poke, attempts FROM inqud._take_calls(:home, inqud_test.server('shop'), 1, true);
+SELECT count(*) FROM inqud._take_calls(:home, inqud_test.server('shop'), 1, true);
 SELECT attempts, inqud_test.ahead(due_at) FROM inqud.call;
 -- Called; and the next change calls again.
 SELECT inqud._calls_done(ARRAY[1], ARRAY[0]);
 SELECT count(*) FROM inqud.call;
 SELECT inqud_test.read(1, '{"status": "REQUEST_CREATED"}');
-SELECT checkout, poke, attempts FROM inqud._take_calls(:home, 'shop', 1, true);
+SELECT checkout, poke, attempts FROM inqud._take_calls(:home, inqud_test.server('shop'), 1, true);
 -- A change during the call has it called once more.
 SELECT inqud_test.read(1, '{"status": "SUCCESS"}');
 SELECT inqud._calls_done(ARRAY[1], ARRAY[0]);
@@ -216,14 +218,14 @@ DO $$
 BEGIN
   FOR i IN 1..12 LOOP
     UPDATE inqud.call SET due_at = now();
-    PERFORM inqud._take_calls(inqud._home(), 'shop', 1, true);
+    PERFORM inqud._take_calls(inqud._home(), inqud_test.server('shop'), 1, true);
   END LOOP;
 END $$;
 SELECT poke, attempts, inqud_test.ahead(due_at) FROM inqud.call;
 -- One that has failed is taken only when nothing else is under way.
 BEGIN;
 UPDATE inqud.call SET due_at = now();
-SELECT (SELECT count(*) FROM inqud._take_calls(:home, 'shop', 1, false)), (SELECT count(*) FROM inqud._take_calls(:home, 'shop', 1, true));
+SELECT (SELECT count(*) FROM inqud._take_calls(:home, inqud_test.server('shop'), 1, false)), (SELECT count(*) FROM inqud._take_calls(:home, inqud_test.server('shop'), 1, true));
 ROLLBACK;
 -- Following the checkout goes on beside it.
 SELECT inqud_test.look('hook');
@@ -238,13 +240,13 @@ SELECT (inqud_cancel(:id)).state;
 SELECT c.order_id, q.poke FROM inqud.call q JOIN inqud.checkout c ON c.id = q.checkout ORDER BY 1;
 -- Many at a time: those that are due first, but for one that has failed; it is taken alone, when it has waited longest.
 TRUNCATE inqud.call;
-INSERT INTO inqud.call (checkout, home, project, due_at, attempts)
-  SELECT n, :home, 'shop', now() - (10 - n) * interval '1 s', CASE WHEN n IN (2, 4) THEN 3 ELSE 0 END FROM generate_series(1, 6) n;
-INSERT INTO inqud.call (checkout, home, project, due_at) VALUES (7, :home, 'shop', now() + interval '1 h'), (8, :home, 'shop2', now()), (9, :home + 1, 'shop', now());
-SELECT checkout, attempts FROM inqud._take_calls(:home, 'shop', 3, true) ORDER BY 1;
-SELECT checkout, attempts FROM inqud._take_calls(:home, 'shop', 64, true) ORDER BY 1;
-SELECT checkout, attempts FROM inqud._take_calls(:home, 'shop', 64, true) ORDER BY 1;
-SELECT checkout, attempts FROM inqud._take_calls(:home, 'shop', 64, false) ORDER BY 1;
+INSERT INTO inqud.call (checkout, home, server_id, due_at, attempts)
+  SELECT n, :home, inqud_test.server('shop'), now() - (10 - n) * interval '1 s', CASE WHEN n IN (2, 4) THEN 3 ELSE 0 END FROM generate_series(1, 6) n;
+INSERT INTO inqud.call (checkout, home, server_id, due_at) VALUES (7, :home, inqud_test.server('shop'), now() + interval '1 h'), (8, :home, inqud_test.server('shop2'), now()), (9, :home + 1, inqud_test.server('shop'), now());
+SELECT checkout, attempts FROM inqud._take_calls(:home, inqud_test.server('shop'), 3, true) ORDER BY 1;
+SELECT checkout, attempts FROM inqud._take_calls(:home, inqud_test.server('shop'), 64, true) ORDER BY 1;
+SELECT checkout, attempts FROM inqud._take_calls(:home, inqud_test.server('shop'), 64, true) ORDER BY 1;
+SELECT checkout, attempts FROM inqud._take_calls(:home, inqud_test.server('shop'), 64, false) ORDER BY 1;
 SELECT checkout, attempts, inqud_test.ahead(due_at) FROM inqud.call ORDER BY 1;
 -- Of those that were made, one has changed meanwhile.
 UPDATE inqud.call SET poke = 1 WHERE checkout = 3;

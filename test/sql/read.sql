@@ -189,7 +189,7 @@ SELECT inqud_test.open('dropped later'), inqud_test.says('dropped later', '{"sta
 SELECT inqud_test.answered(max(id), '{"outcome": "refused", "message": "told: refused", "http_status": 400}') FROM inqud.checkout WHERE order_id = 'dropped later';
 SELECT inqud_test.read(min(id), '{"status": "SUCCESS"}') FROM inqud.checkout WHERE order_id = 'dropped later';
 SELECT (inqud_retry(max(id))).state FROM inqud.checkout WHERE order_id = 'dropped later';
-SELECT (t).checkout FROM inqud._claim(inqud._home(), 'shop', 10, 9) t;
+SELECT (t).checkout FROM inqud._claim(inqud._home(), inqud_test.server('shop'), 10, 9) t;
 SELECT inqud_test.look('dropped later');
 -- One that is being sent is answered, and both are followed.
 SELECT inqud_test.open('sent'), inqud_test.says('sent', '{"status": "EXPIRED"}'), (inqud._take((inqud_enqueue_checkout('shop', 'sent', 'n', 'https://shop.example')).id, 9)).kind;

@@ -70,10 +70,10 @@ SELECT order_id, owner = current_user AS mine, kind, phase, state, status, inqud
 -- Of each kind: what waits for its time can be late, what the worker's own clock reads cannot.
 BEGIN;
 DELETE FROM inqud.queue;
-INSERT INTO inqud.queue (checkout, home, project, kind, due_at, phase)
-  SELECT (SELECT min(id) FROM inqud.checkout WHERE project = 'shop') + n, inqud._home(), 'shop', k, CASE WHEN d THEN now() - interval '1 min' END, p
+INSERT INTO inqud.queue (checkout, home, server_id, kind, due_at, phase)
+  SELECT (SELECT min(id) FROM inqud.checkout WHERE project = 'shop') + n, inqud._home(), inqud_test.server('shop'), k, CASE WHEN d THEN now() - interval '1 min' END, p
   FROM (VALUES (1, 'create', true, NULL), (2, 'read', true, 'new'), (3, 'read', false, 'active'), (4, 'read', false, 'reopened'), (5, 'read', false, 'new'), (6, 'read', false, 'late')) AS u (n, k, d, p);
-INSERT INTO inqud.call (checkout, home, project, due_at) SELECT checkout, home, project, due_at FROM inqud.queue WHERE kind = 'create';
+INSERT INTO inqud.call (checkout, home, server_id, due_at) SELECT checkout, home, server_id, due_at FROM inqud.queue WHERE kind = 'create';
 SELECT kind, overdue FROM inqud.pending ORDER BY kind;
 UPDATE inqud.queue SET due_at = now() + interval '1 min' WHERE due_at IS NOT NULL;
 UPDATE inqud.call SET due_at = now() + interval '1 min';
@@ -121,8 +121,8 @@ SELECT inqud_test.not_sent('right', 'blocked', 'permission denied for foreign se
 SELECT inqud_test.not_sent('mapping', 'blocked', 'user mapping not found for user "app", server "shop"', 'no_key');
 SELECT inqud_test.not_sent('token', 'blocked', 'user mapping for server "shop" has no API token', 'no_key');
 SELECT inqud_test.not_sent('project_id', 'blocked', 'made for project_id "CAP-1", but server "shop" says "CAP-2" now', 'project_changed');
-SELECT inqud_test.not_sent('server', 'blocked', 'server "shop" does not exist', 'no_server');
-SELECT inqud_test.not_sent('owner', 'blocked', 'role "app" does not exist any more', 'no_owner');
+SELECT inqud_test.not_sent('server', 'blocked', 'server was dropped', 'no_server');
+SELECT inqud_test.not_sent('owner', 'blocked', 'role "app", which asked for it, was dropped or is not known here', 'no_owner');
 -- What a message says decides nothing, neither Inqud's words nor ours.
 SELECT inqud_test.not_sent('words', 'unknown', 'HTTP 500: permission denied for foreign server shop');
 SELECT inqud_test.not_sent('our words', 'blocked', 'permission denied for foreign server shop', 'options');
@@ -152,24 +152,37 @@ SELECT inqud_test.trouble('anomaly');
 SELECT (inqud_enqueue_checkout('shop', 'foreign', 'n', 'https://shop.example')).state;
 UPDATE inqud.queue SET home = home + 1 WHERE checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'foreign');
 SELECT inqud_test.trouble('foreign');
+-- A server that was dropped: of what waits for it, and of what had another fault before.
+CREATE SERVER dropped FOREIGN DATA WRAPPER inqud OPTIONS (project_id 'CAP-3');
+SELECT (inqud_enqueue_checkout('dropped', 'dropped', 'n', 'https://shop.example')).state;
+DROP SERVER dropped;
+SELECT inqud_test.trouble('dropped');
+CREATE SERVER dropped FOREIGN DATA WRAPPER inqud OPTIONS (project_id 'CAP-3');
+SELECT detail FROM inqud.trouble WHERE order_id = 'dropped';
+UPDATE inqud.queue SET due_at = now() - interval '1 h' WHERE checkout = (SELECT id FROM inqud.checkout WHERE order_id = 'dropped');
+UPDATE inqud.checkout SET error = 'no', fault = 'auth' WHERE order_id = 'dropped';
+SELECT inqud_test.trouble('dropped');
+SELECT inqud_adopt('dropped');
+UPDATE inqud.checkout SET error = NULL, fault = NULL WHERE order_id = 'dropped';
+SELECT count(*) FROM inqud.trouble WHERE order_id = 'dropped' AND trouble <> 'not picked up';
 -- on_status that fails, not one that has only just been called.
 ALTER SERVER shop OPTIONS (ADD on_status 'inqud_test.changed');
 SELECT inqud_test.open('hook') AS id \gset
 SELECT inqud_test.trouble('hook');
-SELECT attempts FROM inqud._take_calls(inqud._home(), 'shop', 1, true);
+SELECT attempts FROM inqud._take_calls(inqud._home(), inqud_test.server('shop'), 1, true);
 SELECT inqud_test.trouble('hook');
 INSERT INTO inqud.event (checkout, kind, detail) VALUES (:id, 'hook', 'attempt 1 of on_status: function inqud_test.changed(inqud.checkout) does not exist');
 UPDATE inqud.call SET due_at = clock_timestamp();
-SELECT attempts FROM inqud._take_calls(inqud._home(), 'shop', 1, true);
+SELECT attempts FROM inqud._take_calls(inqud._home(), inqud_test.server('shop'), 1, true);
 SELECT inqud_test.trouble('hook');
 SELECT inqud._calls_done(ARRAY[:id], ARRAY[0]);
 SELECT inqud_test.trouble('hook');
 ALTER SERVER shop OPTIONS (DROP on_status);
 -- A webhook that cannot be confirmed, of a checkout that is recorded and of one that is not.
-INSERT INTO inqud.inbox (home, project, checkout, checkout_id, order_id, due_at, attempts) VALUES
-  (inqud._home(), 'shop', NULL, 'CCO-unknown', 'a webhook', clock_timestamp(), 3),
-  (inqud._home(), 'shop', 1, 'CCO-1', 'another webhook', clock_timestamp() - interval '100 s', 0),
-  (inqud._home(), 'shop', NULL, 'CCO-fresh', 'a fresh webhook', clock_timestamp(), 2);
+INSERT INTO inqud.inbox (home, server_id, checkout, checkout_id, order_id, due_at, attempts) VALUES
+  (inqud._home(), inqud_test.server('shop'), NULL, 'CCO-unknown', 'a webhook', clock_timestamp(), 3),
+  (inqud._home(), inqud_test.server('shop'), 1, 'CCO-1', 'another webhook', clock_timestamp() - interval '100 s', 0),
+  (inqud._home(), inqud_test.server('shop'), NULL, 'CCO-fresh', 'a fresh webhook', clock_timestamp(), 2);
 SELECT inqud_test.trouble(o) FROM unnest(ARRAY['a webhook', 'another webhook', 'a fresh webhook']) AS o;
 -- The worker is kept from working here; that is trouble as long as there is anything to do.
 SELECT count(*), bool_and(checkout IS NULL AND detail <> '' AND advice <> '') FROM inqud.trouble WHERE trouble = 'no worker';

@@ -121,19 +121,21 @@ RESET row_security;
 --
 RESET ROLE;
 BEGIN;
-INSERT INTO inqud.call (checkout, home, project, due_at) SELECT id, 0, project, now() FROM inqud.checkout;
-INSERT INTO inqud.call (checkout, home, project, due_at) VALUES (0, 0, 'shop', now());
-INSERT INTO inqud.queue (checkout, home, project, kind, due_at) VALUES (0, 0, 'shop', 'create', now());
+INSERT INTO inqud.call (checkout, home, server_id, due_at) SELECT id, 0, server_id, now() FROM inqud.checkout;
+INSERT INTO inqud.call (checkout, home, server_id, due_at) VALUES (0, 0, inqud_test.server('shop'), now());
+INSERT INTO inqud.queue (checkout, home, server_id, kind, due_at) VALUES (0, 0, inqud_test.server('shop'), 'create', now());
 INSERT INTO inqud.event (checkout, kind) SELECT id, 'changed' FROM inqud.checkout;
 INSERT INTO inqud.event (kind) VALUES ('webhook');
-INSERT INTO inqud.inbox (home, project, checkout) SELECT 0, project, id FROM inqud.checkout;
-INSERT INTO inqud.inbox (home, project, checkout_id) VALUES (0, 'shop', 'CCO-NOBODY');
+INSERT INTO inqud.inbox (home, server_id, checkout) SELECT 0, server_id, id FROM inqud.checkout;
+INSERT INTO inqud.inbox (home, server_id, checkout_id) VALUES (0, inqud_test.server('shop'), 'CCO-NOBODY');
 CREATE TABLE inqud_test.place (tab oid, place tid, whose text);
 GRANT SELECT ON inqud_test.place TO PUBLIC;
 -- Whatever tables the schema has, and each with its policies; one that has none shows.
 CREATE VIEW inqud_test.policy AS
   SELECT c.oid, c.relname, p.polname, p.polcmd FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid
-  WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'p');
+  WHERE c.relnamespace = 'inqud'::regnamespace AND c.relkind IN ('r', 'p')
+    -- names, as pg_roles and pg_foreign_server show them to everybody
+    AND c.relname NOT IN ('known_role', 'known_server');
 GRANT SELECT ON inqud_test.policy TO PUBLIC;
 CREATE FUNCTION inqud_test.through() RETURNS SETOF text
 LANGUAGE plpgsql AS $$
@@ -227,12 +229,12 @@ SET ROLE regress_inqud_app;
 SELECT c, inqud_test.said(c) FROM unnest(ARRAY['INSERT INTO inqud.checkout (project, project_id, order_id, owner) VALUES (''shop'', ''CAP-1'', ''x'', ''regress_inqud_app'')',
   'UPDATE inqud.checkout SET status = ''SUCCESS'' WHERE id = 1', 'DELETE FROM inqud.checkout', 'TRUNCATE inqud.checkout', 'SELECT id FROM inqud.checkout FOR UPDATE',
   'INSERT INTO inqud.queue SELECT * FROM inqud.queue', 'UPDATE inqud.queue SET lease = NULL', 'DELETE FROM inqud.queue', 'INSERT INTO inqud.event (kind) VALUES (''x'')', 'DELETE FROM inqud.event',
-  'INSERT INTO inqud.inbox (home, project) VALUES (1, ''shop'')', 'DELETE FROM inqud.inbox', 'SELECT nextval(''inqud.checkout_id_seq'')', 'SELECT setval(''inqud.event_id_seq'', 1)',
+  'INSERT INTO inqud.inbox (home, server_id) VALUES (1, 1)', 'DELETE FROM inqud.inbox', 'SELECT nextval(''inqud.checkout_id_seq'')', 'SELECT setval(''inqud.event_id_seq'', 1)',
   'CREATE TABLE inqud.mine (a int)', 'CREATE TRIGGER t AFTER UPDATE ON inqud.checkout FOR EACH ROW EXECUTE FUNCTION inqud_order_trigger()',
   'CREATE SERVER mine FOREIGN DATA WRAPPER inqud OPTIONS (project_id ''CAP-1'')', 'ALTER SERVER shop OPTIONS (ADD base_url ''https://evil.example'')']) AS c;
 SELECT left(answer, 5), count(*) > 30 FROM (SELECT inqud_test.said(format('SELECT inqud.%I(%s)', p.proname,
     (SELECT string_agg('NULL::' || format_type(a, NULL), ', ' ORDER BY i) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (a, i)))) AS answer
-  FROM pg_proc p WHERE p.pronamespace = 'inqud'::regnamespace AND p.proname NOT IN ('_ended_at', '_home', '_is_ended', '_is_final', '_is_known_open', '_workers', '_stats', '_troubles')
+  FROM pg_proc p WHERE p.pronamespace = 'inqud'::regnamespace AND p.proname NOT IN ('_advice_no_server', '_ended_at', '_home', '_is_ended', '_is_final', '_is_known_open', '_workers', '_stats', '_troubles')
     -- these write HTML, of what the caller sees
     AND p.proname !~ '^_(html|duration|bars|report)') t GROUP BY 1;
 RESET ROLE;
@@ -253,23 +255,32 @@ SELECT inqud_test.said('INSERT INTO inqud_test.orders VALUES (''row'')');
 SELECT order_id, owner FROM inqud.checkout WHERE order_id IN ('row', 'lent');
 RESET ROLE;
 
--- Adopting is for the server's owner; whoever may call it adopts their own projects only.
+-- Adopting is for the server's owner; a role that may call it adopts of its own servers, and only rows of roles as which it may act.
 GRANT EXECUTE ON FUNCTION inqud_adopt(text) TO regress_inqud_app, regress_inqud_other;
 ALTER SERVER shop OWNER TO regress_inqud_other;
+INSERT INTO inqud.inbox (home, server_id, checkout_id) VALUES (inqud._home(), inqud_test.server('shop'), 'CCO-ELSEWHERE');
 UPDATE inqud.queue SET home = home + 1;
-INSERT INTO inqud.inbox (home, project, checkout_id) VALUES (inqud._home() + 1, 'shop', 'CCO-ELSEWHERE'), (inqud._home() + 1, 'nowhere', 'CCO-ELSEWHERE');
+UPDATE inqud.inbox SET home = home + 1;
+UPDATE inqud.known_server SET home = home + 1;
+UPDATE inqud.known_role SET home = home + 1;
+CREATE FUNCTION inqud_test.adopted() RETURNS TABLE (queued bigint, named bigint, roles bigint) LANGUAGE sql AS $$
+  SELECT (SELECT count(*) FROM inqud.queue WHERE home = inqud._home()), (SELECT count(*) FROM inqud.inbox WHERE home = inqud._home()),
+    (SELECT count(*) FROM inqud.known_role WHERE home = inqud._home())
+$$;
 SET ROLE regress_inqud_app;
 SELECT inqud_adopt();
 RESET ROLE;
-SELECT (SELECT count(*) FROM inqud.queue WHERE home = inqud._home()), (SELECT count(*) FROM inqud.inbox WHERE home = inqud._home());
+SELECT * FROM inqud_test.adopted();
 SET ROLE regress_inqud_other;
 SELECT inqud_adopt() > 0;
 RESET ROLE;
+SELECT * FROM inqud_test.adopted();
+SELECT c.owner, q.home = inqud._home() AS here, count(*) FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout GROUP BY 1, 2 ORDER BY 1, 2;
+-- The rest is a superuser's to adopt.
+SELECT inqud_adopt() > 0;
 SELECT count(*) FROM inqud.queue WHERE home <> inqud._home();
-SELECT project, home = inqud._home() FROM inqud.inbox ORDER BY project;
--- What belongs to no server here is a superuser's to adopt.
-SELECT inqud_adopt();
-SELECT project, home = inqud._home() FROM inqud.inbox ORDER BY project;
+SELECT queued > 0, named FROM inqud_test.adopted();
+SELECT count(*) FROM inqud.known_server WHERE name = 'shop';
 DELETE FROM inqud.inbox;
 GRANT USAGE ON FOREIGN SERVER shop TO regress_inqud_app;
 
@@ -323,11 +334,11 @@ SELECT order_id FROM inqud.payment;
 SELECT trouble FROM inqud.trouble WHERE checkout IS NOT NULL;
 RESET ROLE;
 -- The owner's own calls, as the worker makes them.
-SELECT order_id AS "order" FROM inqud._claim(inqud._home(), 'shop', 10, 7);
+SELECT order_id AS "order" FROM inqud._claim(inqud._home(), inqud_test.server('shop'), 10, 7);
 SELECT result FROM inqud._record(pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('checkout', (SELECT max(id) FROM inqud.checkout), 'kind', 'create', 'lease', 7, 'reply', '{"id": "CCO-EVIL", "status": "SUCCESS"}')), true);
 SELECT result FROM inqud._record(pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('checkout', (SELECT max(id) FROM inqud.checkout), 'kind', 'read', 'answers', 1, 'reply', '{"id": "CCO-EVIL", "status": "CONFLICT"}')), true);
-SELECT inqud._release_leases(1, 0), inqud._adopt('nowhere', 'nobody');
-SELECT count(*) FROM inqud._take_calls(1, 'shop', 1, true), inqud._next_due(1), inqud._due(1), inqud._asked(1, 'shop', 1), inqud._found(1, 'shop', 1);
+SELECT inqud._release_leases(1, 0), inqud._adopt('nowhere', 0);
+SELECT count(*) FROM inqud._take_calls(1, inqud_test.server('shop'), 1, true), inqud._next_due(1), inqud._due(1), inqud._asked(1, inqud_test.server('shop'), 1), inqud._found(1, inqud_test.server('shop'), 1);
 RESET search_path;
 SELECT (SELECT count(*) FROM inqud_test_evil.checkout) + (SELECT count(*) FROM inqud_test_evil.queue);
 DROP SCHEMA inqud_test_evil CASCADE;
@@ -339,7 +350,7 @@ DROP SCHEMA inqud_test_evil CASCADE;
 ALTER SCHEMA inqud RENAME TO inqud_test_moved;
 SELECT inqud_test.said($$SELECT inqud_enqueue_checkout('shop', 'moved', 'n', 'https://shop.example')$$);
 CREATE SCHEMA inqud;
-CREATE FUNCTION inqud._cancel(bigint, name) RETURNS inqud_test_moved.checkout LANGUAGE plpgsql AS $$ BEGIN RAISE 'a look-alike was reached'; END $$;
+CREATE FUNCTION inqud._cancel(bigint, oid) RETURNS inqud_test_moved.checkout LANGUAGE plpgsql AS $$ BEGIN RAISE 'a look-alike was reached'; END $$;
 SELECT inqud_test.said($$SELECT inqud_cancel(1)$$);
 DROP SCHEMA inqud CASCADE;
 ALTER SCHEMA inqud_test_moved RENAME TO inqud;
@@ -353,7 +364,7 @@ DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_inqud_app', c
 SET ROLE regress_inqud_app;
 CREATE SCHEMA inqud;
 CREATE TABLE inqud.checkout (id bigint, project text, order_id text, owner name, state text);
-CREATE FUNCTION inqud._cancel(bigint, name) RETURNS inqud.checkout LANGUAGE plpgsql AS $$ BEGIN RAISE 'a look-alike was reached'; END $$;
+CREATE FUNCTION inqud._cancel(bigint, oid) RETURNS inqud.checkout LANGUAGE plpgsql AS $$ BEGIN RAISE 'a look-alike was reached'; END $$;
 CREATE FUNCTION inqud.inqud_cancel(bigint) RETURNS inqud.checkout LANGUAGE c AS '$libdir/inqud', 'inqud_cancel';
 CREATE EXTENSION inqud;
 RESET ROLE;

@@ -134,7 +134,7 @@ foreach my $try (sort keys %tries)
 	$shop->wait_until("SELECT EXISTS (SELECT FROM told WHERE order_id = 'try-$try')
 		OR EXISTS (SELECT FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE c.order_id = 'try-$try' AND e.kind = 'hook')");
 	push @reached, $try if $shop->sql("SELECT count(*) FROM told WHERE order_id = 'try-$try'");
-	$shop->sql("DELETE FROM inqud.call WHERE project = 'tries'");
+	$shop->sql("DELETE FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'tries')");
 }
 is_deeply(\@reached, [], 'a function cannot do what its owner may not');
 is($shop->sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'clerk'"), 'f', 'and its owner is no superuser');
@@ -163,7 +163,7 @@ foreach my $body (q{INSERT INTO public.trap VALUES (1);}, q{SET CONSTRAINTS ALL 
 		OR EXISTS (SELECT FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE c.order_id = 'trap-$n' AND e.kind = 'hook')");
 	is($shop->sql("SELECT coalesce(string_agg(DISTINCT role::text, ' '), '') FROM late_role WHERE role <> 'clerk'"), '',
 		"a deferred trigger runs as nobody but its owner: $body");
-	$shop->sql("DELETE FROM late_role; DELETE FROM inqud.call WHERE project = 'tries'");
+	$shop->sql("DELETE FROM late_role; DELETE FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'tries')");
 }
 
 # ---------------------------------------------------------------------
@@ -200,7 +200,7 @@ foreach my $case (@cases)
 	$shop->sql($shop->enqueue_sql("of-$name", undef, $name));
 	$shop->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'of-$name'");
 	# its first call is under way, or done
-	$shop->wait_until("SELECT count(*) = 0 FROM inqud.call WHERE project = '$name' AND attempts = 0");
+	$shop->wait_until("SELECT count(*) = 0 FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = '$name') AND attempts = 0");
 	my $took = healthy_order();
 	note(sprintf '%s: a healthy order took %.2f s', $name, $took // -1);
 	ok(defined $took, "$name: a new order of another project is not held up until it is mended");
@@ -269,7 +269,7 @@ my $blocker = $shop->session;
 $blocker->query_safe('BEGIN; SELECT FROM shelf FOR UPDATE');
 $shop->sql("SELECT inqud_refresh(id) FROM inqud.checkout WHERE order_id = 'of-fails'");
 $shop->wait_until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = 'of-fails'");
-$shop->wait_until("SELECT count(*) = 1 FROM inqud.call WHERE project = 'fails' AND attempts > 0");
+$shop->wait_until("SELECT count(*) = 1 FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'fails') AND attempts > 0");
 $emu->control('correct', { clientOrderId => 'of-fails', status => 'CONFLICT', reason => 'LATER' });
 $shop->sql("SELECT inqud_refresh(id) FROM inqud.checkout WHERE order_id = 'of-fails'");
 $shop->wait_until("SELECT status = 'CONFLICT' FROM inqud.checkout WHERE order_id = 'of-fails'");
@@ -304,10 +304,10 @@ $shop->sql(q{
 	ALTER FUNCTION f_batch OWNER TO clerk;
 	INSERT INTO mood VALUES ('batch', true)});
 $shop->set_options('batch', on_status => 'public.f_batch');
-$shop->sql("INSERT INTO inqud.call (checkout, home, project, due_at) SELECT id, inqud._home(), project, now() FROM inqud.checkout WHERE project = 'batch'");
+$shop->sql("INSERT INTO inqud.call (checkout, home, server_id, due_at) SELECT id, inqud._home(), server_id, now() FROM inqud.checkout WHERE project = 'batch'");
 $shop->until("SELECT count(DISTINCT c.order_id) = 4 FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout WHERE c.project = 'batch' AND e.kind = 'hook'
 	AND c.order_id ~ '1[3-6]\$'", 'four of sixty calls fail');
-$shop->until("SELECT count(*) = 4 FROM inqud.call WHERE project = 'batch'", 'the others are made');
+$shop->until("SELECT count(*) = 4 FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'batch')", 'the others are made');
 is($shop->sql("SELECT count(*), count(DISTINCT order_id), count(*) FILTER (WHERE order_id ~ '1[3-6]\$') FROM batch"), '56|56|0',
 	'each once, and of those that failed nothing is left');
 is($shop->sql("SELECT count(*) FROM inqud.trouble WHERE project = 'batch' AND trouble <> 'on_status failed' OR project = 'batch' AND NOT checkout IN
@@ -315,8 +315,8 @@ is($shop->sql("SELECT count(*) FROM inqud.trouble WHERE project = 'batch' AND tr
 cmp_ok($shop->sql('SELECT count(DISTINCT xid) FROM batch'), '<', 50, 'many were in one transaction');
 is($shop->sql("SELECT string_agg(DISTINCT role, ' ') FROM batch"), 'clerk', 'each as the function\'s owner');
 $shop->sql("UPDATE mood SET bad = false WHERE project = 'batch'; UPDATE inqud.call SET due_at = now()");
-$shop->until("SELECT count(*) = 60 AND (SELECT count(*) = 0 FROM inqud.call WHERE project = 'batch') FROM batch", 'mended, they are told');
-$shop->sql("TRUNCATE batch; INSERT INTO inqud.call (checkout, home, project, due_at) SELECT id, inqud._home(), project, now() FROM inqud.checkout WHERE project = 'batch'");
+$shop->until("SELECT count(*) = 60 AND (SELECT count(*) = 0 FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'batch')) FROM batch", 'mended, they are told');
+$shop->sql("TRUNCATE batch; INSERT INTO inqud.call (checkout, home, server_id, due_at) SELECT id, inqud._home(), server_id, now() FROM inqud.checkout WHERE project = 'batch'");
 $shop->until("SELECT count(*) = 60 FROM batch", 'told again');
 cmp_ok($shop->sql('SELECT count(DISTINCT xid) FROM batch'), '<', 30, 'in a few transactions');
 is($shop->sql('SELECT count(DISTINCT made) FROM batch'), '60', 'each sees what the one before has written');
@@ -327,11 +327,11 @@ is($shop->sql('SELECT count(DISTINCT made) FROM batch'), '60', 'each sees what t
 
 $shop->sql("UPDATE mood SET bad = true WHERE project = 'sleeps'");
 $shop->sql('SELECT ' . join ', ', map { "inqud_enqueue_checkout('sleeps', 'many-$_', 'x', 'https://shop.example/')" } 1 .. MANY);
-$shop->wait_until("SELECT count(*) > 0 FROM inqud.call WHERE project = 'sleeps' AND attempts > 0");
+$shop->wait_until("SELECT count(*) > 0 FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'sleeps') AND attempts > 0");
 my $took = healthy_order();
 note(sprintf 'beside %d sleeping functions a healthy order took %.1f s', MANY, $took // -1);
 ok(defined $took, 'many calls that time out do not add up for a new order of another project');
-cmp_ok($shop->sql("SELECT count(*) FROM inqud.call WHERE project = 'sleeps' AND attempts = 0"), '>', 0, 'nor does it wait for all of them');
+cmp_ok($shop->sql("SELECT count(*) FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'sleeps') AND attempts = 0"), '>', 0, 'nor does it wait for all of them');
 $shop->sql("UPDATE mood SET bad = false WHERE project = 'sleeps'");
 $shop->sql('UPDATE inqud.call SET due_at = now(); SELECT inqud_worker_start()');
 $shop->until("SELECT count(DISTINCT order_id) = @{[MANY]} FROM told WHERE order_id LIKE 'many-%'", 'all of them are told in the end');
@@ -339,7 +339,7 @@ $shop->until("SELECT count(DISTINCT order_id) = @{[MANY]} FROM told WHERE order_
 # One that will not be stopped.
 bad_project('stubborn', 'LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;');
 $shop->sql($shop->enqueue_sql('of-stubborn', undef, 'stubborn'));
-$shop->wait_until("SELECT count(*) = 1 FROM inqud.call WHERE project = 'stubborn' AND attempts > 0");
+$shop->wait_until("SELECT count(*) = 1 FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'stubborn') AND attempts > 0");
 $took = healthy_order();
 note(sprintf 'beside a function that catches the timeout a healthy order took %.1f s', $took // -1);
 ok(defined $took, 'a function that catches its timeout is ended all the same');

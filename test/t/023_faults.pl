@@ -198,7 +198,7 @@ ok(defined $pause && $pause > 0 && $pause <= 3_600_000, '429 (absurd): for an ho
 $shop->sql($shop->enqueue_sql('beside-absurd', undef, 'second'));
 $shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'beside-absurd'", '429 (absurd): and no other project pauses');
 is($shop->checkout('throttled-absurd')->{state}, 'queued', '429 (absurd): while this one does');
-$shop->sql("DELETE FROM inqud.queue WHERE project = 'absurd'");
+$shop->sql("DELETE FROM inqud.queue WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'absurd')");
 
 # ---------------------------------------------------------------------
 # A server that would allow, return or reject a repeated order
@@ -321,12 +321,12 @@ foreach my $case (sort keys %bad)
 	$shop->project("bad_$case", options => { max_inflight => 50, poll_new => '1h', poll_active => '1h', %o }, mapping => $mapping);
 	$emu->fault({ match => { method => 'POST', body => '"slow-' }, action => 'delay', delay => 5000 });
 	$shop->sql("SELECT count(inqud_enqueue_checkout('bad_$case', '$case-' || i, 'x', 'https://shop.example/')) FROM generate_series(1, 5000) i");
-	$shop->wait_until("SELECT count(*) > 0 FROM inqud.queue WHERE project = 'bad_$case' AND attempts > 0") if $case ne 'credentials';
+	$shop->wait_until("SELECT count(*) > 0 FROM inqud.queue WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'bad_$case') AND attempts > 0") if $case ne 'credentials';
 	healthy("50 orders of a healthy project are through beside 5000 of another ($case)");
-	cmp_ok($shop->sql("SELECT count(*) FROM inqud.queue WHERE project = 'bad_$case' AND kind = 'create'"), '>', 0, "which are not ($case)");
+	cmp_ok($shop->sql("SELECT count(*) FROM inqud.queue WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'bad_$case') AND kind = 'create'"), '>', 0, "which are not ($case)");
 	is($shop->sql("SELECT count(*) FROM inqud.checkout WHERE project = 'bad_$case' AND error IS NOT NULL"), '0', "none of its calls has come to an end meanwhile ($case)")
 	  if $case =~ /hangs/;
-	$shop->sql("DELETE FROM inqud.queue WHERE project = 'bad_$case'; DELETE FROM inqud.checkout WHERE project = 'bad_$case'; DROP SERVER bad_$case CASCADE");
+	$shop->sql("DELETE FROM inqud.queue WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'bad_$case'); DELETE FROM inqud.checkout WHERE project = 'bad_$case'; DROP SERVER bad_$case CASCADE");
 	$emu->clear_faults;
 }
 
@@ -339,7 +339,7 @@ $shop->sql(q{
 	UPDATE inqud.checkout SET extra = '[1]' WHERE order_id = 'poison-extra';
 	UPDATE inqud.checkout SET owner = 'nobody-at-all' WHERE order_id = 'poison-owner';
 	UPDATE inqud.checkout SET project_id = 'CAP-else' WHERE order_id = 'poison-project';
-	INSERT INTO inqud.queue (checkout, home, project, kind, due_at) SELECT 999999, home, project, kind, due_at FROM inqud.queue WHERE kind = 'create' LIMIT 1});
+	INSERT INTO inqud.queue (checkout, home, server_id, kind, due_at) SELECT 999999, home, server_id, kind, due_at FROM inqud.queue WHERE kind = 'create' LIMIT 1});
 $shop->sql('SELECT inqud_worker_start()');
 healthy('rows that cannot be sent hold nobody up');
 $shop->sql("SELECT count(inqud_enqueue_checkout('shop', 'beside-poison-' || i, 'x', 'https://shop.example/')) FROM generate_series(1, 50) i");

@@ -162,7 +162,7 @@ foreach my $how ('read', 'webhook')
 			else
 			{
 				# as a webhook or the clock would
-				$shop->sql("INSERT INTO inqud.inbox (home, project, checkout) SELECT home, project, checkout FROM inqud.queue WHERE checkout = $row->{id}");
+				$shop->sql("INSERT INTO inqud.inbox (home, server_id, checkout) SELECT home, server_id, checkout FROM inqud.queue WHERE checkout = $row->{id}");
 			}
 			others_pass("a read ($how) whose row of inqud.$table is locked");
 		});
@@ -300,14 +300,14 @@ $emu->fault({ match => { method => 'POST', body => '"pauses-' }, action => 'stat
 while_locked("SELECT 1 FROM inqud.checkout WHERE order_id = 'kept'", sub {
 	$shop->sql("SELECT count(inqud_enqueue_checkout('paused', 'pauses-' || i, 'x', 'https://shop.example/')) FROM generate_series(1, 40) i");
 	$shop->until("SELECT paused_until IS NOT NULL FROM inqud.stats WHERE project = 'paused'", 'a project pauses');
-	$shop->until("SELECT count(*) > 1 FROM inqud.queue WHERE project = 'paused' AND lease IS NOT NULL", 'more of it are claimed');
+	$shop->until("SELECT count(*) > 1 FROM inqud.queue WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'paused') AND lease IS NOT NULL", 'more of it are claimed');
 	let_go('kept');
 	# nothing else may come in now: news of others would have the worker look at this one, too
 	$shop->until('SELECT in_flight = 0 FROM inqud.worker WHERE database = current_database()', 'the answer to one has come');
 });
 $shop->until("SELECT state = 'open' FROM inqud.checkout WHERE order_id = 'kept'", 'it is written when the lock is gone, long before the pause ends');
 $emu->clear_faults;
-$shop->sql("DELETE FROM inqud.queue WHERE project = 'paused'");
+$shop->sql("DELETE FROM inqud.queue WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'paused')");
 
 # ---------------------------------------------------------------------
 # Batches that fail

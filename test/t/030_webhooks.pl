@@ -185,9 +185,9 @@ foreach my $call ($shop->create_sql('spent'), $shop->enqueue_sql('spent'), "SELE
 	is($receiving->query($call)->{error}{state}, '42501', "who may receive and nothing else cannot call $name");
 }
 is($receiving->query_safe('SELECT count(*) FROM inqud.checkout'), '0', 'nor see a checkout');
-is($receiving->query("SELECT inqud._webhook('shop', '$first', 'NEW', NULL, NULL)")->{error}{state}, '42501', 'nor go around the digest');
+is($receiving->query("SELECT inqud._webhook(1, '$first', 'NEW', NULL, NULL)")->{error}{state}, '42501', 'nor go around the digest');
 is($receiving->query($_)->{error}{state}, '42501', 'nor write a table')
-  foreach "INSERT INTO inqud.inbox (home, project, checkout) SELECT 0, 'shop', 1", 'DELETE FROM inqud.inbox', 'DELETE FROM inqud.event';
+  foreach "INSERT INTO inqud.inbox (home, server_id, checkout) SELECT 0, 1, 1", 'DELETE FROM inqud.inbox', 'DELETE FROM inqud.event';
 is(world(), $before, 'nothing has changed and nothing was called');
 
 my $file = $shop->node->data_dir . '/webhook.secrets';

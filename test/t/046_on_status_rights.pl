@@ -61,7 +61,7 @@ $shop->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE project = 'mi
 $emu->control('settle', { id => $shop->sql("SELECT checkout_id FROM inqud.checkout WHERE project = 'mine'") });
 $session->query_safe("SELECT inqud_refresh(id) FROM inqud.checkout WHERE project = 'mine'");
 $shop->wait_until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE project = 'mine'");
-$session->query_safe("UPDATE inqud.call SET due_at = now() WHERE project = 'mine'; SELECT inqud_worker_start()");
+$session->query_safe("UPDATE inqud.call SET due_at = now() WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'mine'); SELECT inqud_worker_start()");
 $shop->wait_until("SELECT $called");
 is($shop->sql('SELECT paid FROM orders WHERE id = 1'), 'f', 'an order of 1000 is not paid by 0.01 at a server of somebody else');
 $shop->until("SELECT count(*) = 1 FROM inqud.trouble WHERE project = 'mine' AND trouble = 'on_status failed'
@@ -71,7 +71,7 @@ $shop->wait_until("SELECT state = 'open' FROM inqud.checkout WHERE project = 'sh
 $emu->control('settle', { id => $shop->sql("SELECT checkout_id FROM inqud.checkout WHERE project = 'shop'") });
 $session->query_safe("SELECT inqud_refresh(id) FROM inqud.checkout WHERE project = 'shop'");
 $shop->until('SELECT paid FROM orders WHERE id = 1', 'by the shop\'s own server it is');
-$session->query_safe("DELETE FROM inqud.call WHERE project = 'mine'");
+$session->query_safe("DELETE FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'mine')");
 
 # ---------------------------------------------------------------------
 # Whose function runs, and as whom
@@ -92,7 +92,7 @@ sub outcome
 	my $refused = $shop->sql("SELECT detail FROM inqud.event e JOIN inqud.checkout c ON c.id = e.checkout
 		WHERE c.order_id = '$order' AND e.kind = 'hook' ORDER BY e.id LIMIT 1");
 
-	$session->query_safe("DELETE FROM inqud.call WHERE project = '$project'");
+	$session->query_safe("DELETE FROM inqud.call WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = '$project')");
 	return $told . $refused;
 }
 
@@ -180,8 +180,8 @@ $session->query_safe(function_sql('f_turns', how => 'SECURITY DEFINER',
 		first => "IF c.order_id = 'turn-1' THEN EXECUTE 'ALTER FUNCTION public.f_turns(inqud.checkout) OWNER TO clerk'; END IF;")
 	. 'GRANT CREATE ON SCHEMA public TO clerk; ALTER SERVER turns OWNER TO m');
 $shop->set_options('turns', on_status => 'f_turns');
-$session->query_safe("INSERT INTO inqud.call (checkout, home, project, due_at)
-	SELECT id, inqud._home(), project, now() - interval '1 ms' * (10 - row_number() OVER (ORDER BY order_id)) FROM inqud.checkout WHERE project = 'turns'");
+$session->query_safe("INSERT INTO inqud.call (checkout, home, server_id, due_at)
+	SELECT id, inqud._home(), server_id, now() - interval '1 ms' * (10 - row_number() OVER (ORDER BY order_id)) FROM inqud.checkout WHERE project = 'turns'");
 $shop->wait_until("SELECT count(*) = 5 FROM told WHERE order_id LIKE 'turn-%'");
 is($shop->sql("SELECT string_agg(role, ' ' ORDER BY n) FROM told WHERE order_id LIKE 'turn-%'"), 'postgres clerk clerk clerk clerk',
 	'a function that has another owner runs as that at once');

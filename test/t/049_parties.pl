@@ -100,8 +100,8 @@ foreach my $owner ([ till => 'shop', Inqud::Shop::PROJECT ], [ rival => 'other',
 }
 $emu->clear_faults;
 # what waits for another database stays as it is
-$shop->sql("INSERT INTO inqud.call (checkout, home, project, due_at) SELECT id, inqud._home() + 1, project, now() FROM inqud.checkout;
-	INSERT INTO inqud.inbox (home, project, checkout, checkout_id, order_id) SELECT inqud._home() + 1, project, id, checkout_id, order_id FROM inqud.checkout WHERE order_id <> 'guess-1';
+$shop->sql("INSERT INTO inqud.call (checkout, home, server_id, due_at) SELECT id, inqud._home() + 1, server_id, now() FROM inqud.checkout;
+	INSERT INTO inqud.inbox (home, server_id, checkout, checkout_id, order_id) SELECT inqud._home() + 1, server_id, id, checkout_id, order_id FROM inqud.checkout WHERE order_id <> 'guess-1';
 	INSERT INTO inqud.event (checkout, kind, detail) SELECT id, 'hook', owner || '-kqxz-detail' FROM inqud.checkout; ANALYZE");
 $shop->wait_until("SELECT count(*) = 0 FROM inqud.queue WHERE home = inqud._home() AND due_at < now() + interval '1 hour'");
 

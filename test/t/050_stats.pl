@@ -318,7 +318,7 @@ ask($session, "SELECT inqud_wait_checkout(id) FROM inqud.checkout WHERE order_id
 $shop->until('SELECT wait_event FROM pg_stat_activity WHERE pid = ' . $session->pid, 'a session waits for news', $named ? 'InqudNews' : 'Extension');
 $shop->sql('SELECT pg_cancel_backend(' . $session->pid . ')');
 $session->finish;
-$shop->sql("DELETE FROM inqud.queue WHERE project = 'slow'");
+$shop->sql("DELETE FROM inqud.queue WHERE server_id = (SELECT id FROM inqud.known_server WHERE name = 'slow')");
 $shop->set_options('nowhere', rate_limit => '0.002', timeout => '10min');
 $shop->error($shop->create_sql('first', undef, 'nowhere'));
 ask($session, $shop->create_sql('second', undef, 'nowhere'));
