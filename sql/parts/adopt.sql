@@ -204,7 +204,7 @@ END
 $$;
 
 CREATE FUNCTION @extschema@.inqud_reassign(from_role name, to_role name) RETURNS bigint
-	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'inqud_reassign';
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'inqud_reassign';
 COMMENT ON FUNCTION @extschema@.inqud_reassign(name, name)
 	IS 'hands a role''s checkouts over to another role, also those of a role that was dropped; returns how many';
 

@@ -209,7 +209,7 @@ Datum
 inqud_reassign(PG_FUNCTION_ARGS)
 {
 	static InqudStatement statement = {"SELECT inqud._reassign_count($1, $2, $3)", "oid name oid"};
-	Name		from = PG_GETARG_NAME(0);
+	Name		from;
 	Datum		values[3];
 	Datum		result;
 
@@ -219,6 +219,10 @@ inqud_reassign(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to reassign checkouts"),
 				 errhint("Superusers and the owner of the extension may.")));
+	/* not strict: the planner would not ask whether the role may call it with null */
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	from = PG_GETARG_NAME(0);
 	values[0] = ObjectIdGetDatum(get_role_oid(NameStr(*from), true));
 	values[1] = NameGetDatum(from);
 	values[2] = ObjectIdGetDatum(get_role_oid(NameStr(*PG_GETARG_NAME(1)), false));

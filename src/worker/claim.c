@@ -66,6 +66,8 @@ look_up_account(InqudCall *call)
 		call->fault = INQUD_FAULT_NO_OWNER;
 		return psprintf("role \"%s\", which asked for it, was dropped or is not known here", name ? name : "");
 	}
+	/* of a project that a suspect made known, nothing has been read yet */
+	call->state->serverid = inqud_known_oid(INQUD_KNOWN_SERVER, call->state->server_id);
 	call->project = inqud_project_lookup_oid(call->state->serverid, call->role,
 											 INQUD_NEED_USAGE | INQUD_NEED_CREDENTIALS, &problem);
 	if (call->project == NULL)
