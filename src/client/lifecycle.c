@@ -527,6 +527,7 @@ decide_news(Case *k, bool news, InqudSentence misfit)
 	const char *after = k->d->record.is.status;
 	bool		ended = inqud_is_final(k->c->is.status);
 	bool		left = misfit != INQUD_SAYS_NOTHING || (ended && !inqud_is_final(k->o->reply.status));
+	bool		watched = left && ended;
 	bool		said = k->d->record.contradiction != k->c->contradiction && k->d->record.contradiction != 0;
 
 	if (news || k->c->error != NULL)
@@ -538,11 +539,9 @@ decide_news(Case *k, bool news, InqudSentence misfit)
 	}
 	if (said)
 		note_contradiction(k, misfit);
-	if (left && ended && said)
-		follow(k, INQUD_PHASE_REOPENED, k->facts->now);	/* watch it closely */
-	else if (left && ended)
-		go_on(k);
-	else if (!inqud_same_text(k->c->is.status, after) || phase == INQUD_PHASE_NONE || phase == INQUD_PHASE_REOPENED)
+	if (watched && said)
+		follow(k, INQUD_PHASE_REOPENED, k->facts->now);	/* from now on closely */
+	else if (!watched && (!inqud_same_text(k->c->is.status, after) || phase == INQUD_PHASE_NONE || phase == INQUD_PHASE_REOPENED))
 		follow(k, phase_of(k), tail_of(k));
 	else if (!inqud_is_final(after))
 		follow(k, phase, tail_of(k));
@@ -558,10 +557,8 @@ static bool
 is_nothing_new(const Case *k, bool news)
 {
 	bool		by_clock = k->q->exists && !k->q->creates && !k->q->asked;
-	bool		watched = k->q->exists && k->q->phase == INQUD_PHASE_REOPENED;
 
-	return !news && k->c->error == NULL && (by_clock || !k->o->by_worker) &&
-		!(watched && k->d->record.contradiction == 0);
+	return !news && k->c->error == NULL && (by_clock || !k->o->by_worker);
 }
 
 static void
