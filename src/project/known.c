@@ -321,7 +321,7 @@ has_name(HeapTuple tuple, Relation rel, const char *name)
 	Datum	   *names;
 	int			n;
 
-	if (strcmp(NameStr(*DatumGetName(value)), name) == 0)
+	if (!isnull && strcmp(NameStr(*DatumGetName(value)), name) == 0)
 		return true;
 	value = heap_getattr(tuple, COLUMN_FORMER, RelationGetDescr(rel), &isnull);
 	if (isnull)

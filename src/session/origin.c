@@ -103,7 +103,9 @@ deeds_of(const QueryDesc *query, const TriggerData *data)
 
 	add_node(&deeds, query->planstate, data, range_table);
 	foreach(cell, query->estate->es_auxmodifytables)
+	{
 		add_node(&deeds, lfirst(cell), data, range_table);
+	}
 	return deeds;
 }
 

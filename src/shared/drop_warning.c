@@ -166,7 +166,9 @@ inqud_drop_begins(Node *stmt)
 		return NIL;
 	things = things_of(stmt, extension);
 	foreach(cell, things)
+	{
 		count(lfirst(cell));
+	}
 	return things;
 }
 

@@ -392,10 +392,10 @@ foreach my $n (1 .. 5)
 {
 	my $made = "CREATE SERVER gone$n FOREIGN DATA WRAPPER inqud OPTIONS (project_id 'CAP-gone', base_url '" . $shop->refused_url . "');
 		CREATE USER MAPPING FOR PUBLIC SERVER gone$n OPTIONS (token_id 'TKN', token_secret 'secret');
-		SELECT count(*) FROM inqud_check_project('gone$n')";
+		SELECT count(*) > 0 FROM inqud_check_project('gone$n')";
 
-	is($shop->sql("BEGIN; $made; ROLLBACK"), '17', 'a project is checked and rolled back');
-	is($shop->sql("BEGIN; SAVEPOINT s; $made; ROLLBACK TO s; COMMIT"), '17', 'to a savepoint');
+	is($shop->sql("BEGIN; $made; ROLLBACK"), 't', 'a project is checked and rolled back');
+	is($shop->sql("BEGIN; SAVEPOINT s; $made; ROLLBACK TO s; COMMIT"), 't', 'to a savepoint');
 }
 my $taken = $shop->sql($own);
 use_projects($other, 'o', 1, 10);
