@@ -30,7 +30,6 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
-#include "utils/pg_locale.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -93,7 +92,7 @@ money_number(Datum value)
 	const char *usual = GetConfigOptionResetString("lc_monetary");
 	int			level;
 
-	if (strcmp(locale_monetary, usual) == 0)
+	if (strcmp(GetConfigOption("lc_monetary", false, false), usual) == 0)
 		return DirectFunctionCall1(cash_numeric, value);
 	level = NewGUCNestLevel();
 	(void) set_config_option("lc_monetary", usual, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
