@@ -198,7 +198,7 @@ BEGIN
 	RETURN QUERY
 		SELECT (t).* FROM (
 			SELECT inqud._task(q, c) AS t FROM inqud.queue q JOIN inqud.checkout c ON c.id = q.checkout
-			WHERE q.checkout = ANY (ids) AND q.kind = 'read' AND q.due_at IS NULL) s;
+			WHERE q.checkout = ANY (ids) AND q.kind = 'read' AND q.due_at IS NULL AND q.crashes = 0) s;
 END
 $$;
 
@@ -254,7 +254,7 @@ BEGIN
 	-- reads have no lease, and that of a create is lost if the server crashed right after the claim
 	WITH begun AS MATERIALIZED (
 		SELECT k.checkout FROM inqud.queue k
-		WHERE k.home = _release_leases.home AND k.crashes = 0 AND k.checkout = ANY (under_way)
+		WHERE k.home = _release_leases.home AND k.lease IS NULL AND k.crashes = 0 AND k.checkout = ANY (under_way)
 		FOR NO KEY UPDATE SKIP LOCKED
 	), noted AS (
 		UPDATE inqud.queue k SET crashes = 1 FROM begun WHERE k.checkout = begun.checkout RETURNING k.checkout, k.kind
@@ -340,21 +340,22 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
+	SELECT * INTO c FROM inqud.checkout k WHERE k.id = _claim_alone.id;
+	paid_by := (SELECT min(s.id) FROM inqud.checkout s
+		WHERE s.server_id = c.server_id AND s.order_id = c.order_id AND NOT s.current
+			AND s.paid_at IS NOT NULL AND s.money_event IS NOT NULL);
+	IF paid_by IS NOT NULL AND c.state = 'queued' THEN
+		-- no call, so nothing is counted
+		PERFORM inqud._drop_paid(id, paid_by);
+		RETURN;
+	END IF;
 	UPDATE inqud.queue k SET crashes = k.crashes + 1,
 			lease = CASE WHEN k.kind = 'create' THEN mine END,
 			attempts = CASE WHEN k.kind = 'create' THEN k.attempts + 1 ELSE k.attempts END,
 			due_at = CASE WHEN k.due_at IS NOT NULL
 				THEN clock_timestamp() + inqud._alone_after(k.crashes + 1) * interval '1 second' END
 		WHERE k.checkout = _claim_alone.id RETURNING * INTO q;
-	SELECT * INTO c FROM inqud.checkout k WHERE k.id = _claim_alone.id;
-	paid_by := (SELECT min(s.id) FROM inqud.checkout s
-		WHERE s.server_id = c.server_id AND s.order_id = c.order_id AND NOT s.current
-			AND s.paid_at IS NOT NULL AND s.money_event IS NOT NULL);
-	IF q.kind = 'create' AND paid_by IS NOT NULL THEN
-		PERFORM inqud._drop_paid(id, paid_by);
-	ELSE
-		RETURN NEXT inqud._task(q, c);
-	END IF;
+	RETURN NEXT inqud._task(q, c);
 END
 $$;
 

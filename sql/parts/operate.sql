@@ -132,7 +132,7 @@ BEGIN
 		RETURN c;
 	END IF;
 	-- What other transactions are writing about this order gets its number before this, and is seen; or after it, and stands.
-	PERFORM FROM inqud.checkout k WHERE k.id = c.id OR k.server_id = c.server_id AND k.order_id = c.order_id
+	PERFORM FROM inqud.checkout k WHERE k.id = c.id OR k.id = ANY (ARRAY(SELECT o.id FROM inqud._of_order(c.server_id, c.order_id) o))
 		ORDER BY k.id FOR UPDATE;
 	SELECT * INTO c FROM inqud.checkout k WHERE k.id = c.id;
 	PERFORM inqud._event(c.id, 'resolved', concat('by ', pg_get_userbyid(_resolve.role), ': ' || _resolve.note));

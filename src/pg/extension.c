@@ -206,12 +206,14 @@ inqud_leave(InqudRole *role)
 static void
 lock_tables(LOCKMODE of_checkouts)
 {
-	static const char *const names[] = {"checkout", "queue", "call", "event", "inbox"};
+	/* the last one made first, as DROP EXTENSION locks them */
+	static const char *const names[] = {"event", "inbox", "call", "queue", "checkout", "known_server", "known_role"};
 	int			i;
 
 	require_extension();
 	for (i = 0; i < (int) lengthof(names); i++)
-		LockRelationOid(get_relname_relid(names[i], schema), i == 0 ? of_checkouts : RowExclusiveLock);
+		LockRelationOid(get_relname_relid(names[i], schema),
+						strcmp(names[i], "checkout") == 0 ? of_checkouts : RowExclusiveLock);
 	/* an update may have held the locks */
 	require_extension();
 }

@@ -68,7 +68,7 @@ extern void inqud_lock_checkouts(void);
  */
 extern void inqud_lock_tables_alone(void);
 
-/* The oid of a table or index in schema inqud; raises 42704. */
+/* The oid of a table or index in schema inqud; raises 42P01; 42704, 55000 without an extension that is served. */
 extern Oid	inqud_relation_oid(const char *name);
 
 /* Who owns the extension. */

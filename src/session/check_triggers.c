@@ -112,7 +112,8 @@ concerns(const Trigger *trigger, const char *server)
 static const Trigger *
 find_trigger(Relation relation, Oid oid)
 {
-	const TriggerDesc *all = relation->trigdesc;
+	/* a copy: the relation's own is freed by an invalidation */
+	const TriggerDesc *all = CopyTriggerDesc(relation->trigdesc);
 
 	for (int i = 0; all && i < all->numtriggers; i++)
 		if (all->triggers[i].tgoid == oid)

@@ -202,9 +202,11 @@ inqud_order_known(const char *project, const char *order_id)
 	static InqudStatement statement = {
 		"SELECT true FROM inqud._of_order($1, $2) LIMIT 1", "int4 text"
 	};
-	Datum		values[] = {known_server(project), CStringGetTextDatum(order_id)};
+	Datum		values[] = {(Datum) 0, CStringGetTextDatum(order_id)};
 
+	/* before the entry is looked up */
 	inqud_lock_tables();
+	values[0] = known_server(project);
 	return inqud_value_of(&statement, values, NULL) != (Datum) 0;
 }
 
@@ -215,7 +217,7 @@ inqud_order_changed(const char *project, const char *before, const char *after, 
 		"SELECT inqud._note_changed($1, $2, $3, $4, $5)", "int4 text text name text"
 	};
 	Datum		values[] = {
-		known_server(project),
+		(Datum) 0,
 		before ? CStringGetTextDatum(before) : (Datum) 0,
 		after ? CStringGetTextDatum(after) : (Datum) 0,
 		inqud_name_datum(inqud_current_role()),
@@ -223,6 +225,8 @@ inqud_order_changed(const char *project, const char *before, const char *after, 
 	};
 	char		nulls[] = {' ', before ? ' ' : 'n', after ? ' ' : 'n', ' ', ' ', '\0'};
 
+	/* before the entry is looked up */
 	inqud_lock_tables();
+	values[0] = known_server(project);
 	return DatumGetBool(inqud_value_of(&statement, values, nulls));
 }

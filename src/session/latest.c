@@ -15,6 +15,7 @@
  */
 #include "session/session.h"
 
+#include "access/sysattr.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
@@ -26,6 +27,7 @@
 typedef struct Counted
 {
 	Oid			trigger;
+	CommandId	command;		/* that made it, since TRUNCATE gives its place to another row */
 	ItemPointerData tid;
 } Counted;
 
@@ -74,10 +76,11 @@ make_table(void)
 
 /* Whether the row counts for the trigger: only once, if there may be several events. */
 static bool
-counts(const Trigger *trigger, const ItemPointerData *tid)
+counts(const Trigger *trigger, TupleTableSlot *slot, const ItemPointerData *tid)
 {
 	Counted		key;
 	bool		found;
+	bool		isnull;
 
 	if (!TRIGGER_FOR_UPDATE(trigger->tgtype))
 		return true;
@@ -85,6 +88,7 @@ counts(const Trigger *trigger, const ItemPointerData *tid)
 		make_table();
 	memset(&key, 0, sizeof(key));	/* also what lies between the members */
 	key.trigger = trigger->tgoid;
+	key.command = DatumGetCommandId(slot_getsysattr(slot, MinCommandIdAttributeNumber, &isnull));
 	key.tid = *tid;
 	(void) hash_search(counted, &key, HASH_ENTER, &found);
 	return !found;
@@ -100,7 +104,7 @@ inqud_latest_row(const TriggerData *data, const TupleTableSlot *event)
 	table_tuple_get_latest_tid(scan, &tid);
 	table_endscan(scan);
 	if (table_tuple_fetch_row_version(data->tg_relation, &tid, SnapshotSelf, slot) &&
-		counts(data->tg_trigger, &tid))
+		counts(data->tg_trigger, slot, &tid))
 		return slot;
 	ExecDropSingleTupleTableSlot(slot);
 	return NULL;

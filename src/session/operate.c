@@ -75,7 +75,9 @@ patience_of(Datum interval)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), interval));
 
-	return Max(Min(end - now, INT64CONST(366) * USECS_PER_DAY), 0);
+	if (end <= now)
+		return 0;
+	return Min(end - now, INT64CONST(366) * USECS_PER_DAY);
 }
 
 /*

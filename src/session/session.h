@@ -257,14 +257,6 @@ extern void inqud_again_say(InqudFiring *firing);
  */
 extern void inqud_check_trigger(const Trigger *trigger, Relation relation);
 
-/* ---- trigger.c: the order trigger ---- */
-
-/*
- * Check an order trigger of a table as at its first row, but without a row: raises
- * 39P01 for a trigger of the wrong kind, and as inqud_templates_read for its arguments.
- */
-extern void inqud_check_trigger(const Trigger *trigger, Relation relation);
-
 /* ---- trigger_batch.c: the orders of one statement's row triggers, queued together ---- */
 
 /*

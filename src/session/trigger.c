@@ -18,7 +18,9 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(inqud_order_trigger);
@@ -141,13 +143,28 @@ add_row(TriggerCall *call, TupleTableSlot *slot, InqudQueueing by)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Whether an order may be looked up before anybody is asked for a right: only if the owner
+ * of the table, who had the trigger made, or the role may use the server.  Else any role
+ * could ask about orders by a trigger on a table of its own.
+ */
+static bool
+may_look(const TriggerCall *call)
+{
+	Oid			server = get_foreign_server_oid(call->data->tg_trigger->tgargs[0], true);
+
+	return OidIsValid(server) &&
+		(inqud_server_aclcheck(server, call->data->tg_relation->rd_rel->relowner, ACL_USAGE) == ACLCHECK_OK ||
+		 inqud_server_aclcheck(server, GetUserId(), ACL_USAGE) == ACLCHECK_OK);
+}
+
 /* Whether a row's order has a checkout. */
 static bool
 is_known(const TriggerCall *call, TupleTableSlot *slot)
 {
 	char	   *number = inqud_templates_text(call->plan->templates, INQUD_ORDER_ID, slot);
 
-	return number && inqud_order_known(call->data->tg_trigger->tgargs[0], number);
+	return number && may_look(call) && inqud_order_known(call->data->tg_trigger->tgargs[0], number);
 }
 
 /* ---- Updates ---- */
@@ -160,9 +177,18 @@ static void
 warn_if_useless(const TriggerCall *call)
 {
 	const Trigger *trigger = call->data->tg_trigger;
+	Relation	table = call->data->tg_relation;
 
 	if (call->plan->warned || trigger->tgnattr == 0)
 		return;
+	/* what a template uses may be computed from the column */
+	if (table->trigdesc->trig_update_before_row)
+		return;
+	for (int i = 1; i <= RelationGetNumberOfAttributes(table); i++)
+	{
+		if (TupleDescAttr(RelationGetDescr(table), i - 1)->attgenerated && inqud_templates_use(call->plan->templates, i))
+			return;
+	}
 	for (int i = 0; i < trigger->tgnattr; i++)
 		if (inqud_templates_use(call->plan->templates, trigger->tgattr[i]))
 			return;
@@ -183,9 +209,10 @@ is_changed(const TriggerCall *call, TupleTableSlot *before, TupleTableSlot *afte
 	if (changed == NULL)
 		warn_if_useless(call);
 	return changed &&
-		!inqud_order_changed(call->data->tg_trigger->tgargs[0],
-							 inqud_templates_text(call->plan->templates, INQUD_ORDER_ID, before),
-							 inqud_templates_text(call->plan->templates, INQUD_ORDER_ID, after), changed);
+		!(may_look(call) &&
+		  inqud_order_changed(call->data->tg_trigger->tgargs[0],
+							  inqud_templates_text(call->plan->templates, INQUD_ORDER_ID, before),
+							  inqud_templates_text(call->plan->templates, INQUD_ORDER_ID, after), changed));
 }
 
 /* ---- Both forms ---- */

@@ -190,11 +190,13 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		bool		commit_prepared = IsA(stmt, TransactionStmt) &&
 			((TransactionStmt *) stmt)->kind == TRANS_STMT_COMMIT_PREPARED;
 		bool		changes = changes_rights(stmt);
+		/* what rolls back may free the statement, so that it is looked at before */
+		ReassignOwnedStmt *reassigns = IsA(stmt, ReassignOwnedStmt) ? (ReassignOwnedStmt *) stmt : NULL;
 		List	   *dropping = inqud_drop_begins(stmt);
 
 		next_process_utility(pstmt, query, read_only_tree, context, params, env, dest, qc);
-		if (IsA(stmt, ReassignOwnedStmt))
-			reassign_checkouts((ReassignOwnedStmt *) stmt);
+		if (reassigns)
+			reassign_checkouts(reassigns);
 		if (commit_prepared)
 			inqud_database_wake(MyDatabaseId, false, false, DT_NOBEGIN);
 		if (changes)

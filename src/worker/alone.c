@@ -14,8 +14,8 @@
  */
 #include "worker/state.h"
 
-static Suspect *
-find_suspect(int64 id)
+Suspect *
+inqud_find_suspect(int64 id)
 {
 	ListCell   *cell;
 
@@ -35,7 +35,7 @@ inqud_add_suspect(int64 id, int32 server_id, double due_in)
 	MemoryContext old;
 	Suspect    *suspect;
 
-	if (find_suspect(id) != NULL)
+	if (inqud_find_suspect(id) != NULL)
 		return;
 	old = MemoryContextSwitchTo(worker.context);
 	suspect = palloc0(sizeof(Suspect));
@@ -63,7 +63,8 @@ inqud_first_suspect(void)
 	{
 		Suspect    *suspect = lfirst(cell);
 
-		if (!suspect->tried && (first == NULL || suspect->due < first->due))
+		/* of a server that was dropped nothing is sent */
+		if (!suspect->tried && !suspect->state->gone && (first == NULL || suspect->due < first->due))
 			first = suspect;
 	}
 	return first;

@@ -612,6 +612,7 @@ inqud_claim_alone(int64 id, ProjectState *state)
 	PG_CATCH();
 	{
 		drop_claimed(&claimed);
+		inqud_end_quiet();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

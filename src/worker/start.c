@@ -178,6 +178,7 @@ inqud_release_leases(void)
 	Datum		values[4];
 	InqudRole	role;
 	int64		left;
+	int			unmarked = 0;
 
 	if (!worker.begun)
 		former = inqud_under_way_former(&under_way, &n);
@@ -193,6 +194,13 @@ inqud_release_leases(void)
 	if (!worker.begun)
 		inqud_under_way_begin();
 	inqud_load_suspects();
+	/* those whose rows were locked are marked later, and only they */
+	for (int i = 0; i < n; i++)
+	{
+		if (inqud_find_suspect(DatumGetInt64(under_way[i])) == NULL)
+			under_way[unmarked++] = under_way[i];
+	}
+	n = unmarked;
 	worker.release_due = left > 0 ? inqud_clock_us() + USECS_PER_SEC : INQUD_FAR;
 	worker.look = true;
 }

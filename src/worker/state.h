@@ -405,6 +405,9 @@ extern void inqud_add_suspect(int64 id, int32 server_id, double due_in);
 /* Free a suspect that is none any more. */
 extern void inqud_forget_suspect(Suspect *suspect);
 
+/* A suspect by the id of its call; NULL = it is none. */
+extern Suspect *inqud_find_suspect(int64 id);
+
 /* The suspect that is due first; NULL = there is none. */
 extern Suspect *inqud_first_suspect(void);
 

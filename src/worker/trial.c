@@ -62,10 +62,11 @@ is_suspect(int64 id)
 static void
 begin_trial(Suspect *suspect)
 {
-	/* first, so that an error is not met again at once */
-	suspect->due = inqud_clock_us() + INQUD_AGAIN_US;
+	/* first, so that after an error others are served first */
+	suspect->due = inqud_clock_us() + PATIENCE_US;
 	if (!inqud_claim_alone(suspect->id, suspect->state))
 	{
+		suspect->due = inqud_clock_us() + INQUD_AGAIN_US;
 		inqud_end_quiet();
 		if (!is_suspect(suspect->id))
 			inqud_forget_suspect(suspect);
