@@ -44,7 +44,7 @@ $buyer->query_safe("BEGIN;
 	SAVEPOINT t;
 	INSERT INTO orders (id, total, currency) VALUES (2, 25.50, 'EUR');
 	RELEASE t;
-	INSERT INTO orders (id) VALUES (3);
+	SELECT FROM inqud_enqueue_checkout('shop', '3', 'Order 3', 'https://shop.example/orders/3');
 	COMMIT");
 
 # ---------------------------------------------------------------------

@@ -95,7 +95,7 @@ my $session = $shop->session;
 my $began = time;
 $session->start("DO \$\$ BEGIN FOR i IN 1..10 LOOP
 	PERFORM inqud_create_checkout('shop', 's' || i, 'x', 'https://shop.example/'); END LOOP; END \$\$");
-$shop->sql("INSERT INTO orders (id) SELECT i FROM generate_series(5001, 5020) i");
+$shop->sql("INSERT INTO orders (id, total, currency) SELECT i, 5, 'USD' FROM generate_series(5001, 5020) i");
 $other->sql("SELECT inqud_enqueue_checkout('shop', 'o' || i, 'x', 'https://shop.example/') FROM generate_series(1, 20) i");
 is($session->finish->{error}, undef, 'a session waits for its turn');
 $shop->until("SELECT count(*) = 30 FROM inqud.checkout WHERE acquiring_url IS NOT NULL AND (order_id ~ 's' OR order_id::bigint > 5000)",
