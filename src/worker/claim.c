@@ -269,7 +269,7 @@ inqud_query_due(void)
 	uint64		n;
 	uint64		i;
 
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	values[0] = Int64GetDatum(worker.home);
 	values[1] = known_projects();
 	values[2] = TimestampTzGetDatum(all ? DT_NOBEGIN : Min(worker.look_from, GetCurrentTransactionStartTimestamp()));
@@ -597,7 +597,7 @@ inqud_claim_alone(int64 id, ProjectState *state)
 	PG_TRY();
 	{
 		/* flushed: if the call ends the worker, or the server, it must have been counted */
-		inqud_worker_begin(&role, true);
+		inqud_worker_begin(&role, COMMIT_FLUSHED);
 		if (inqud_execute(&statement, values, NULL) > 0)
 		{
 			InqudCall  *call = call_of_row(0);
@@ -640,7 +640,7 @@ inqud_claim_due(void)
 	dlist_init(&claimed);
 	PG_TRY();
 	{
-		inqud_worker_begin(&role, false);
+		inqud_worker_begin(&role, COMMIT_LAZY);
 		dlist_foreach(iter, &worker.projects)
 		{
 			ProjectState *state = dlist_container(ProjectState, node, iter.cur);

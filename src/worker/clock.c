@@ -84,7 +84,7 @@ look_behind(void)
 	InqudRole	role;
 	int64		behind;
 
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	inqud_execute(&statement, &now, NULL);
 	behind = inqud_first_int8(1);
 	inqud_worker_commit(&role);
@@ -109,7 +109,7 @@ inqud_undo_lead(void)
 	values[0] = Int64GetDatum(worker.home);
 	values[1] = Int64GetDatum(lead);
 	values[2] = Int64GetDatum(lead_new ? 0 : BEYOND_US);
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	inqud_execute(&statement, values, NULL);
 	inqud_worker_commit(&role);
 	lead_new = false;

@@ -39,7 +39,7 @@ step(void)
 	bool		isnull;
 	bool		more;
 
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	if (look)
 		inqud_execute(&note, values, NULL);
 	inqud_execute(&rename, values, NULL);

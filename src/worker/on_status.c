@@ -125,7 +125,7 @@ take_calls(ProjectState *state, bool again)
 	values[2] = Int32GetDatum(MAX_CALLS);
 	values[3] = BoolGetDatum(again);
 	values[4] = TimestampTzGetDatum(last);
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	n = (int) inqud_execute(&statement, values, NULL);
 	for (int i = 0; i < n; i++)
 	{
@@ -195,7 +195,7 @@ note_failed(ProjectState *state, const Call *call, const char *message)
 					state->project, call->checkout, message)));
 	values[0] = Int64GetDatum(call->checkout);
 	values[1] = CStringGetTextDatum(psprintf("attempt %d of on_status: %s", call->attempts, message));
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	inqud_execute(&statement, values, NULL);
 	inqud_worker_commit(&role);
 }
@@ -622,7 +622,7 @@ inqud_release_calls(void)
 			continue;
 		next = state->taken->next;
 		state->taken->next = state->taken->n;
-		inqud_worker_begin(&role, false);
+		inqud_worker_begin(&role, COMMIT_LAZY);
 		note_done(state->taken->calls + next, state->taken->n - next, false);
 		inqud_worker_commit(&role);
 	}

@@ -160,7 +160,7 @@ write_calls(InqudCall **calls, int n, InqudRecording *items)
 	int			i;
 
 	tables_locked = false;
-	inqud_worker_begin(&role, true);
+	inqud_worker_begin(&role, COMMIT_DURABLE);
 	tables_locked = true;
 	for (i = 0; i < n; i++)
 		inqud_recording_of(&items[i], calls[i], true);
@@ -443,7 +443,7 @@ write_settled(InqudClock now)
 	}
 	/* taken off first: if the transaction fails, the next worker finds the rows again */
 	worker.settled = list_delete_first_n(worker.settled, taken);
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	array = inqud_int8_array(ids, n);
 	inqud_execute(&statement, &array, NULL);
 	inqud_worker_commit(&role);

@@ -119,7 +119,7 @@ inqud_load_followed(void)
 	uint64		n;
 	bool		isnull;
 
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	n = inqud_execute(&statement, &home, NULL);
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -155,7 +155,7 @@ inqud_release_held(void)
 
 	inqud_options_changed();
 	inqud_hasten_suspects();
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	changed = inqud_take_changed();
 	servers = initArrayResult(INT4OID, worker.turn, false);
 	foreach(cell, changed)
@@ -186,7 +186,7 @@ inqud_release_leases(void)
 	values[1] = Int64GetDatum(worker.lease);
 	values[2] = Int64GetDatum(former);
 	/* flushed when the file that has them is written over below */
-	inqud_worker_begin(&role, n > 0);
+	inqud_worker_begin(&role, n > 0 ? COMMIT_FLUSHED : COMMIT_LAZY);
 	values[3] = inqud_int8_array(under_way, n);
 	inqud_execute(&statement, values, NULL);
 	left = inqud_first_int8(1);

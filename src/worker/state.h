@@ -209,11 +209,16 @@ extern bool inqud_lock_database(void);
 
 /*
  * Begin a transaction as the extension's owner, with a snapshot; exits as the function
- * above.  "durable": the commit is flushed, whatever the database's default says, since
- * it makes a URL visible; otherwise it is not waited for, since losing it only repeats
- * a call.
+ * above.  How its commit is waited for goes by its kind, whatever the database's default
+ * says.
  */
-extern void inqud_worker_begin(InqudRole *role, bool durable);
+typedef enum CommitKind
+{
+	COMMIT_LAZY,				/* not at all: losing it only repeats a call */
+	COMMIT_FLUSHED,				/* flushed here: it counts a call that may end the server */
+	COMMIT_DURABLE				/* as for users' commits: it makes a URL visible, which a standby must have */
+} CommitKind;
+extern void inqud_worker_begin(InqudRole *role, CommitKind kind);
 
 /* Commit it; the current memory context is then worker.turn. */
 extern void inqud_worker_commit(InqudRole *role);

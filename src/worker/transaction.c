@@ -57,13 +57,17 @@ leave_if_unserved(void)
 }
 
 void
-inqud_worker_begin(InqudRole *role, bool durable)
+inqud_worker_begin(InqudRole *role, CommitKind kind)
 {
+	static const char *const levels[] = {
+		[COMMIT_LAZY] = "off", [COMMIT_FLUSHED] = "local", [COMMIT_DURABLE] = "on"
+	};
+
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	leave_if_unserved();
-	if (!durable || synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
-		(void) set_config_option("synchronous_commit", durable ? "on" : "off", PGC_USERSET,
+	if (kind != COMMIT_DURABLE || synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		(void) set_config_option("synchronous_commit", levels[kind], PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	inqud_enter(role);

@@ -28,7 +28,7 @@ inqud_load_suspects(void)
 	uint64		n;
 	bool		isnull;
 
-	inqud_worker_begin(&role, true);
+	inqud_worker_begin(&role, COMMIT_FLUSHED);
 	n = inqud_execute(&statement, &home, NULL);
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -51,7 +51,7 @@ is_suspect(int64 id)
 	bool		isnull;
 	bool		is;
 
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	inqud_execute(&statement, &value, NULL);
 	is = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	inqud_worker_commit(&role);
@@ -86,7 +86,7 @@ write_trial(const Suspect *suspect)
 	bool		isnull;
 	bool		done;
 
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	inqud_execute(&statement, values, NULL);
 	done = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	inqud_worker_commit(&role);

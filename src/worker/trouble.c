@@ -195,7 +195,7 @@ inqud_tell_of_missed(void)
 	tell_at = inqud_clock_us() + TELL_US;
 	if (!inqud_notices_pass())
 		return;
-	inqud_worker_begin(&role, false);
+	inqud_worker_begin(&role, COMMIT_LAZY);
 	inqud_notify_missed();
 	inqud_worker_commit(&role);
 	inqud_shared_lock();

@@ -14,7 +14,7 @@ use lib "$FindBin::RealBin/lib", "$FindBin::RealBin/../emulator/lib";
 use Inqud::Shop;
 use Test::More;
 
-use constant { MANY => 2000, FEW => 20 };
+use constant { MANY => 2000, FEW => 60 };
 
 my $shop = Inqud::Shop->new(
 	emulator => { log_limit => 0 },
