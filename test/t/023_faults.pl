@@ -337,7 +337,7 @@ $shop->sql('SELECT ' . join ', ', map { "inqud_enqueue_checkout('shop', 'poison-
 $shop->sql(q{
 	UPDATE inqud.checkout SET amount = 'NaN' WHERE order_id = 'poison-nan';
 	UPDATE inqud.checkout SET extra = '[1]' WHERE order_id = 'poison-extra';
-	UPDATE inqud.checkout SET owner = 'nobody-at-all' WHERE order_id = 'poison-owner';
+	UPDATE inqud.checkout SET owner = 'nobody-at-all', owner_id = 999999 WHERE order_id = 'poison-owner';
 	UPDATE inqud.checkout SET project_id = 'CAP-else' WHERE order_id = 'poison-project';
 	INSERT INTO inqud.queue (checkout, home, server_id, kind, due_at) SELECT 999999, home, server_id, kind, due_at FROM inqud.queue WHERE kind = 'create' LIMIT 1});
 $shop->sql('SELECT inqud_worker_start()');

@@ -135,7 +135,7 @@ my $hooked = $shop->checkout('hooked');
 $shop->sql("UPDATE inqud.queue SET read_at = now() + interval '1 hour' WHERE checkout = $hooked->{id}");
 $emu->control('settle', { clientOrderId => 'hooked' });
 is($shop->sql("SELECT inqud._read_from(now() - interval '1 minute', now() + interval '1 hour', 0) <= clock_timestamp()"), 't', 'a read_at in the future delays nothing');
-$shop->sql("INSERT INTO inqud.inbox (home, server_id, checkout, checkout_id) VALUES (inqud._home(), 'slow', $hooked->{id}, '$hooked->{checkout_id}')");
+$shop->sql("INSERT INTO inqud.inbox (home, server_id, checkout, checkout_id) VALUES (inqud._home(), (SELECT id FROM inqud.known_server WHERE name = 'slow'), $hooked->{id}, '$hooked->{checkout_id}')");
 $shop->until("SELECT status = 'SUCCESS' FROM inqud.checkout WHERE order_id = 'hooked'", 'a webhook is read at once');
 
 # The launcher's times are none of that clock's.
