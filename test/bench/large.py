@@ -11,12 +11,14 @@ from growth import OldSnapshot
 from latency import latency, order
 from whole import INSERT
 
-FINISHED = ("INSERT INTO inqud.checkout (project, project_id, order_id, owner, name, type, amount, currency, return_url, "
-            "state, status, checkout_id, closed_at, paid_at, money_event) SELECT 'shop', '" + PROJECT_ID + "', i, 'postgres', 'Order ' || i, "
+FINISHED = ("INSERT INTO inqud.checkout (server_id, owner_id, project, project_id, order_id, owner, name, type, amount, currency, return_url, "
+            "state, status, checkout_id, closed_at, paid_at, money_event) SELECT e.server, e.owner, 'shop', '" + PROJECT_ID + "', i, 'postgres', 'Order ' || i, "
             "'FIXED_PRICE', 10, 'USD', 'https://shop.example/orders/' || i, CASE WHEN i % 100 = 0 THEN 'open' ELSE 'closed' END, "
             "CASE WHEN i % 100 = 0 THEN 'NEW' ELSE 'SUCCESS' END, '" + CCO + "' || i, "
             "CASE WHEN i % 100 > 0 THEN now() - interval '10 days' END, "
-            "CASE WHEN i % 100 > 0 THEN now() - interval '10 days' END, CASE WHEN i % 100 > 0 THEN 0 END FROM generate_series(1, {n}) i")
+            "CASE WHEN i % 100 > 0 THEN now() - interval '10 days' END, CASE WHEN i % 100 > 0 THEN 0 END FROM generate_series(1, {n}) i, "
+            "(SELECT inqud._know_server(s.oid) AS server, inqud._know_role('postgres'::regrole) AS owner "
+            "FROM pg_foreign_server s WHERE s.srvname = 'shop' OFFSET 0) e")
 
 
 def fill(db, n):
