@@ -138,6 +138,16 @@ foreach my $case ([ 'done' => 'settle', {}, 'SUCCESS' ], [ 'short' => 'settle', 
 is($session{nobody}->query_safe("SELECT lent('lent')"), 'app', 'a SECURITY DEFINER function lends its owner\'s rights');
 opened('lent', 'app');
 is($session{nobody}->query("INSERT INTO orders VALUES ('x')")->{error}{state}, '42501', 'a trigger lends none');
+# Nor does one on a table of its own tell a role without rights which orders are paid, or write to them.
+$shop->sql($shop->enqueue_sql('paid'));
+opened('paid', 'postgres');
+$emu->control('settle', { clientOrderId => 'paid' });
+$shop->sql("SELECT inqud_refresh(id) FROM inqud.checkout WHERE order_id = 'paid'");
+$shop->until("SELECT paid_at IS NOT NULL FROM inqud.checkout WHERE order_id = 'paid'", 'an order is paid');
+$session{nobody}->query_safe("CREATE TEMP TABLE mine (id text, n text); INSERT INTO mine VALUES ('paid', 'n'), ('not there', 'n');
+	CREATE TRIGGER ask AFTER UPDATE ON mine FOR EACH ROW EXECUTE FUNCTION inqud_order_trigger('shop', 'order_id={id}', 'name={n}', 'return_url=https://shop.example')");
+is($session{nobody}->query("UPDATE mine SET n = 'other' WHERE id = '$_'")->{error}{state}, '42501', "nobody learns of order \"$_\" by a trigger of its own") foreach 'paid', 'not there';
+is($shop->sql("SELECT count(*) FROM inqud.event WHERE kind = 'order changed'"), '0', 'nor writes to it');
 $session{other}->query_safe("INSERT INTO orders VALUES ('by trigger')");
 opened('by trigger', 'other');
 is(token('by trigger'), 'TKN-mine', 'with the mapping of who inserted');
