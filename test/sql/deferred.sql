@@ -117,6 +117,16 @@ INSERT INTO inqud_test.orders (id, total) VALUES (702, 1), (702, 1), (702, 1);
 COMMIT;
 SELECT inqud_test.queued();
 
+-- A place in the table that another order had before a TRUNCATE.
+TRUNCATE inqud_test.orders;
+BEGIN;
+SET CONSTRAINTS ALL IMMEDIATE;
+INSERT INTO inqud_test.orders (id, total) VALUES (751, 1);
+TRUNCATE inqud_test.orders;
+INSERT INTO inqud_test.orders (id, total) VALUES (752, 1);
+COMMIT;
+SELECT inqud_test.queued();
+
 -- In two phases.
 BEGIN;
 INSERT INTO inqud_test.orders (id) VALUES (801);
