@@ -340,11 +340,12 @@ judge('owner of the server', 'sends keys in the clear', sub { $_[0]{state} eq 'H
 # Objects, roles and processes
 # ---------------------------------------------------------------------
 
-$shop->sql('SELECT inqud_worker_start()');
-$shop->wait_until("SELECT count(*) = 1 FROM inqud.worker WHERE pid IS NOT NULL");
-my $worker = $shop->worker_pid;
 foreach my $party (@PARTIES)
 {
+	# one without work has left after 30 s, and nobody is refused to end a process that is gone
+	$shop->sql('SELECT inqud_worker_start()');
+	$shop->wait_until("SELECT count(*) = 1 FROM inqud.worker WHERE pid IS NOT NULL");
+	my $worker = $shop->worker_pid;
 	my ($name, $role, $server) = @$party;
 	my $victim = $server eq 'shop' ? 'till' : 'rival';
 	my @stops = ("DROP EXTENSION inqud CASCADE", "DROP SCHEMA inqud CASCADE", "ALTER EXTENSION inqud UPDATE", "ALTER EXTENSION inqud DROP TABLE inqud.checkout", "CREATE TABLE inqud.mine (a int)",
