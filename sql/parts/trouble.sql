@@ -267,7 +267,7 @@ CREATE VIEW inqud._trouble_clock WITH (security_invoker = true) AS
 	SELECT NULL::bigint AS checkout, NULL::text AS project, NULL::text AS order_id, NULL::name AS owner, 'clock' AS trouble,
 		k.clock_moved_at AS since,
 		'the server''s clock was set ' || CASE WHEN k.clock_moved < interval '0' THEN 'back' ELSE 'forward' END || ' by '
-			|| greatest(k.clock_moved, -k.clock_moved) || ', or is that much behind what is recorded' AS detail,
+			|| date_trunc('second', greatest(k.clock_moved, -k.clock_moved) + interval '0.5 seconds') || ', or is that much behind what is recorded' AS detail,
 		'nothing waits for it; is the time of all servers synchronized? Times recorded before and after do not fit each other' AS advice
 	FROM inqud._workers() k WHERE k.database = current_database() AND k.clock_moved IS NOT NULL;
 

@@ -68,7 +68,7 @@ inqud_watch_clock(void)
 	if (moved < MOVED_US && moved > -MOVED_US)
 		return;
 	show_moved(moved, psprintf("the server's clock was set %s by " INT64_FORMAT " s", moved < 0 ? "back" : "forward",
-							   (moved < 0 ? -moved : moved) / USECS_PER_SEC));
+							   ((moved < 0 ? -moved : moved) + USECS_PER_SEC / 2) / USECS_PER_SEC));
 	/* times that were remembered say nothing of what is queued from now on */
 	worker.look = true;
 	if (moved < 0)
