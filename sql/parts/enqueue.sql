@@ -15,7 +15,7 @@ END;
 /*
  * The checkout of an order that has one; null if it may have a new one, which replaces one
  * that came to nothing.  One that holds money (money_event) counts, whichever it is and
- * whatever Inqud says of it since, until inqud_cancel gives the order free.  What was made
+ * also when Inqud says something else later, until inqud_cancel releases the order.  What was made
  * at Inqud without a return_url differs in nothing by that.
  */
 CREATE FUNCTION inqud._again(server_id integer, project text, role oid, o inqud._order) RETURNS inqud.checkout

@@ -46,7 +46,7 @@ CREATE VIEW inqud._trouble_call WITH (security_invoker = true) AS
 				|| ', and use another server for another project'),
 			('no_server', 'no server', inqud._advice_no_server(c.project, c.project_id, c.id)),
 			('crashed', 'ended the worker', 'the server log says how the worker ended; the call is made alone, later each time; inqud_cancel('
-				|| c.id || ') gives the order free'),
+				|| c.id || ') lets the order have another checkout'),
 			('descriptors', NULL, 'raise the limit of open files (ulimit -n, and max_files_per_process), or lower max_inflight of server ' || c.project),
 			('no_owner', 'no owner', 'the role is not known here: as a superuser, SELECT inqud_reassign(' || quote_literal(c.owner)
 				|| ', ''another role''), or inqud_cancel(' || c.id || '); after a restore, create it and SELECT inqud_adopt()')
